@@ -1,0 +1,1 @@
+//! Configuration, roles, HTTP API, metrics, logs and drain

@@ -1,0 +1,1 @@
+//! Load generator: publishers and viewers in any number, measured from outside

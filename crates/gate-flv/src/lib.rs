@@ -1,0 +1,1 @@
+//! HTTP-FLV gate: play by GET and WebSocket, publish by POST

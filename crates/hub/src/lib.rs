@@ -1,0 +1,1 @@
+//! Live streams of this process: publish, subscribe, ring, derived logs, sessions, counters

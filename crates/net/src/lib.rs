@@ -1,0 +1,1 @@
+//! Listeners, per-core runtimes, clocks and limits

@@ -1,0 +1,1 @@
+//! RTMP as a sans-IO core: handshake, chunk stream, server and client sessions

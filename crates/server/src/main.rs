@@ -1,0 +1,3 @@
+//! The binary `weir`: subcommands and nothing but wiring.
+
+fn main() {}
