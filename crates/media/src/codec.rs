@@ -173,16 +173,23 @@ mod tests {
 
     #[test]
     fn every_fourcc_survives_the_round_trip() {
-        for fourcc in [b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", b"zzzz"] {
+        for fourcc in [
+            b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", b"zzzz",
+        ] {
             assert_eq!(VideoCodec::from_fourcc(*fourcc).fourcc(), Some(*fourcc));
         }
-        for fourcc in [b"mp4a", b".mp3", b"Opus", b"fLaC", b"ac-3", b"ec-3", b"zzzz"] {
+        for fourcc in [
+            b"mp4a", b".mp3", b"Opus", b"fLaC", b"ac-3", b"ec-3", b"zzzz",
+        ] {
             assert_eq!(AudioCodec::from_fourcc(*fourcc).fourcc(), Some(*fourcc));
         }
     }
 
     #[test]
     fn an_unprintable_fourcc_is_escaped_in_text() {
-        assert_eq!(VideoCodec::Unknown([0, b'a', 0xff, b'\n']).to_string(), "\\x00a\\xff\\n");
+        assert_eq!(
+            VideoCodec::Unknown([0, b'a', 0xff, b'\n']).to_string(),
+            "\\x00a\\xff\\n"
+        );
     }
 }

@@ -55,7 +55,11 @@ pub struct StreamKey {
 
 impl StreamKey {
     /// Joins the parts. Slashes at either end of `app` and `name` are dropped. Fails when the result is no valid key.
-    pub fn new(vhost: Vhost<'_>, app: AppName<'_>, name: StreamName<'_>) -> Result<Self, InvalidKey> {
+    pub fn new(
+        vhost: Vhost<'_>,
+        app: AppName<'_>,
+        name: StreamName<'_>,
+    ) -> Result<Self, InvalidKey> {
         let (vhost, app, name) = (vhost.0, app.0.trim_matches('/'), name.0.trim_matches('/'));
         if vhost.is_empty() || app.is_empty() || name.is_empty() {
             return Err(InvalidKey::Empty);
@@ -67,27 +71,40 @@ impl StreamKey {
         if vhost.contains('/') || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(InvalidKey::Segment);
         }
-        if text.chars().any(|c| c.is_control() || matches!(c, '?' | '#')) {
+        if text
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '?' | '#'))
+        {
             return Err(InvalidKey::Character);
         }
         let app_at = (vhost.len() + 1) as u16;
         let name_at = text.rfind('/').map_or(0, |slash| slash + 1) as u16;
-        Ok(Self { text: text.into(), app_at, name_at })
+        Ok(Self {
+            text: text.into(),
+            app_at,
+            name_at,
+        })
     }
 
     /// The virtual host.
     pub fn vhost(&self) -> &str {
-        self.text.get(..usize::from(self.app_at) - 1).unwrap_or_default()
+        self.text
+            .get(..usize::from(self.app_at) - 1)
+            .unwrap_or_default()
     }
 
     /// The application, without slashes at its ends.
     pub fn app(&self) -> &str {
-        self.text.get(usize::from(self.app_at)..usize::from(self.name_at) - 1).unwrap_or_default()
+        self.text
+            .get(usize::from(self.app_at)..usize::from(self.name_at) - 1)
+            .unwrap_or_default()
     }
 
     /// The stream's name within the application.
     pub fn name(&self) -> &str {
-        self.text.get(usize::from(self.name_at)..).unwrap_or_default()
+        self.text
+            .get(usize::from(self.name_at)..)
+            .unwrap_or_default()
     }
 
     /// The whole key, `vhost/app/stream`.
@@ -146,7 +163,10 @@ mod tests {
     #[test]
     fn parts_come_back() {
         let key = key("live", "livestream").expect("valid");
-        assert_eq!((key.vhost(), key.app(), key.name()), ("v", "live", "livestream"));
+        assert_eq!(
+            (key.vhost(), key.app(), key.name()),
+            ("v", "live", "livestream")
+        );
         assert_eq!(key.as_str(), "v/live/livestream");
     }
 
@@ -154,7 +174,10 @@ mod tests {
     fn a_path_means_the_same_wherever_a_client_splits_it() {
         assert_eq!(key("a", "b/c"), key("a/b", "c"));
         assert_eq!(key("/live/", "/x/"), key("live", "x"));
-        assert_eq!(key("a", "b/c").map(|k| k.app().to_owned()), Ok("a/b".to_owned()));
+        assert_eq!(
+            key("a", "b/c").map(|k| k.app().to_owned()),
+            Ok("a/b".to_owned())
+        );
     }
 
     #[test]

@@ -18,7 +18,11 @@ impl fmt::Display for SessionId {
         let mut used = 0;
         for slot in digits.iter_mut().rev() {
             let digit = (rest % 36) as u8;
-            *slot = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            *slot = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
             rest /= 36;
             used += 1;
             if rest == 0 {
@@ -26,7 +30,9 @@ impl fmt::Display for SessionId {
             }
         }
         let start = digits.len() - used;
-        f.write_str(std::str::from_utf8(digits.get(start..).unwrap_or_default()).unwrap_or_default())
+        f.write_str(
+            std::str::from_utf8(digits.get(start..).unwrap_or_default()).unwrap_or_default(),
+        )
     }
 }
 
@@ -41,7 +47,9 @@ impl FromStr for SessionId {
         if text.starts_with('+') {
             return Err(InvalidSessionId);
         }
-        u64::from_str_radix(text, 36).map(Self).map_err(|_| InvalidSessionId)
+        u64::from_str_radix(text, 36)
+            .map(Self)
+            .map_err(|_| InvalidSessionId)
     }
 }
 

@@ -116,7 +116,10 @@ mod tests {
         assert_eq!(Timestamp::from_millis(40).ticks(), 3_600 * 10);
         assert_eq!(Timestamp::from_millis(-1).millis(), -1);
         assert_eq!(Timestamp::from_ticks(-1).millis(), -1);
-        assert_eq!(Timestamp::from_duration(Duration::from_millis(1500)).millis(), 1500);
+        assert_eq!(
+            Timestamp::from_duration(Duration::from_millis(1500)).millis(),
+            1500
+        );
         let later = Timestamp::from_millis(1500);
         assert_eq!(later.since(Timestamp::ZERO), Duration::from_millis(1500));
         assert_eq!(Timestamp::ZERO.since(later), Duration::ZERO);

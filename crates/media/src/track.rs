@@ -28,11 +28,20 @@ pub struct TrackId {
 
 impl TrackId {
     /// The default video track.
-    pub const VIDEO: Self = Self { media: Media::Video, index: 0 };
+    pub const VIDEO: Self = Self {
+        media: Media::Video,
+        index: 0,
+    };
     /// The default audio track.
-    pub const AUDIO: Self = Self { media: Media::Audio, index: 0 };
+    pub const AUDIO: Self = Self {
+        media: Media::Audio,
+        index: 0,
+    };
     /// Script data.
-    pub const DATA: Self = Self { media: Media::Data, index: 0 };
+    pub const DATA: Self = Self {
+        media: Media::Data,
+        index: 0,
+    };
 }
 
 /// What is known of a video track from its codec header; zero or `None` where the header does not say.

@@ -25,16 +25,26 @@ impl<'a> Bits<'a> {
 
     /// Bits not yet read.
     pub fn remaining(&self) -> usize {
-        self.input.len().saturating_mul(8).saturating_sub(self.position)
+        self.input
+            .len()
+            .saturating_mul(8)
+            .saturating_sub(self.position)
     }
 
     fn short(&self, wanted: usize) -> Short {
-        Short { offset: self.position / 8, wanted, left: self.remaining() }
+        Short {
+            offset: self.position / 8,
+            wanted,
+            left: self.remaining(),
+        }
     }
 
     /// One bit as a flag.
     pub fn flag(&mut self) -> Result<bool, Short> {
-        let byte = self.input.get(self.position / 8).ok_or_else(|| self.short(1))?;
+        let byte = self
+            .input
+            .get(self.position / 8)
+            .ok_or_else(|| self.short(1))?;
         let bit = (byte >> (7 - self.position % 8)) & 1;
         self.position += 1;
         Ok(bit == 1)

@@ -16,12 +16,18 @@ pub struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// A cursor at the first byte of `input`; offsets count from there.
     pub fn new(input: &'a [u8]) -> Self {
-        Self { rest: input, offset: 0 }
+        Self {
+            rest: input,
+            offset: 0,
+        }
     }
 
     /// A cursor whose errors count from `base`, for a slice cut out of a larger input.
     pub fn with_base(input: &'a [u8], base: usize) -> Self {
-        Self { rest: input, offset: base }
+        Self {
+            rest: input,
+            offset: base,
+        }
     }
 
     /// Bytes read so far (plus the base).
@@ -47,7 +53,11 @@ impl<'a> Cursor<'a> {
     /// The next `count` bytes. Fails when fewer are left.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], Short> {
         let Some((head, tail)) = self.rest.split_at_checked(count) else {
-            return Err(Short { offset: self.offset, wanted: count, left: self.rest.len() });
+            return Err(Short {
+                offset: self.offset,
+                wanted: count,
+                left: self.rest.len(),
+            });
         };
         self.rest = tail;
         self.offset = self.offset.saturating_add(count);
@@ -57,7 +67,11 @@ impl<'a> Cursor<'a> {
     /// The next `N` bytes as an array. Fails when fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Short> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
-            return Err(Short { offset: self.offset, wanted: N, left: self.rest.len() });
+            return Err(Short {
+                offset: self.offset,
+                wanted: N,
+                left: self.rest.len(),
+            });
         };
         self.rest = tail;
         self.offset = self.offset.saturating_add(N);
@@ -86,12 +100,14 @@ impl<'a> Cursor<'a> {
 
     /// Three bytes.
     pub fn u24(&mut self) -> Result<u32, Short> {
-        self.array().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
+        self.array()
+            .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     /// Three bytes, two's complement (FLV's composition time).
     pub fn i24(&mut self) -> Result<i32, Short> {
-        self.array().map(|[a, b, c]| i32::from_be_bytes([a, b, c, 0]) >> 8)
+        self.array()
+            .map(|[a, b, c]| i32::from_be_bytes([a, b, c, 0]) >> 8)
     }
 
     /// Four bytes.
@@ -140,8 +156,22 @@ mod tests {
     fn a_failed_read_names_the_place_and_moves_nothing() {
         let mut cursor = Cursor::with_base(&[1, 2, 3], 10);
         assert_eq!(cursor.u8(), Ok(1));
-        assert_eq!(cursor.u32(), Err(Short { offset: 11, wanted: 4, left: 2 }));
-        assert_eq!(cursor.take(usize::MAX), Err(Short { offset: 11, wanted: usize::MAX, left: 2 }));
+        assert_eq!(
+            cursor.u32(),
+            Err(Short {
+                offset: 11,
+                wanted: 4,
+                left: 2
+            })
+        );
+        assert_eq!(
+            cursor.take(usize::MAX),
+            Err(Short {
+                offset: 11,
+                wanted: usize::MAX,
+                left: 2
+            })
+        );
         assert_eq!(cursor.u16(), Ok(0x0203));
     }
 

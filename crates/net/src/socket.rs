@@ -1,0 +1,161 @@
+//! A TCP stream that is watched for readiness, or polled on a timer.
+//!
+//! Owns: [`Socket`] and the switch between its two modes. A watched socket costs an event for each segment that
+//! arrives; with a thousand publishers those events, not the bytes, are the load. A polled socket costs one `recv` a
+//! tick however much arrived.
+//! Does not: decide which mode suits (the gate does).
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// A non-blocking TCP stream of this core.
+#[derive(Debug)]
+pub struct Socket {
+    mode: Mode,
+    peer: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Watched(TcpStream),
+    Polled(std::net::TcpStream),
+    /// Only while switching, or after a switch failed.
+    Closed,
+}
+
+impl Socket {
+    /// A watched socket over an accepted or dialled stream. Turns Nagle's algorithm off: what is written is due.
+    pub fn new(stream: TcpStream, peer: SocketAddr) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            mode: Mode::Watched(stream),
+            peer,
+        })
+    }
+
+    /// The address of the other end, as it was when the connection was made.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// True while the runtime watches the socket.
+    pub fn is_watched(&self) -> bool {
+        matches!(self.mode, Mode::Watched(_))
+    }
+
+    /// Takes the socket out of the runtime's sight; only [`Socket::read`] and the writes work from here on.
+    pub fn poll_on_timer(&mut self) -> io::Result<()> {
+        self.mode = match std::mem::replace(&mut self.mode, Mode::Closed) {
+            Mode::Watched(stream) => Mode::Polled(stream.into_std()?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Puts the socket back under the runtime's watch.
+    pub fn watch(&mut self) -> io::Result<()> {
+        self.mode = match std::mem::replace(&mut self.mode, Mode::Closed) {
+            Mode::Polled(stream) => Mode::Watched(TcpStream::from_std(stream)?),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Reads what is there; `WouldBlock` when nothing is.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.mode {
+            Mode::Watched(stream) => stream.try_read(buffer),
+            Mode::Polled(stream) => (&mut &*stream).read(buffer),
+            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Writes one slice as far as the socket takes it; `WouldBlock` when it takes nothing.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.mode {
+            Mode::Watched(stream) => stream.try_write(bytes),
+            Mode::Polled(stream) => (&mut &*stream).write(bytes),
+            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Writes several slices in one call as far as the socket takes them; `WouldBlock` when it takes nothing.
+    pub fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.mode {
+            Mode::Watched(stream) => stream.try_write_vectored(slices),
+            Mode::Polled(stream) => (&mut &*stream).write_vectored(slices),
+            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Resolves when a watched socket has something to read or has ended; never for a polled one.
+    pub async fn readable(&self) -> io::Result<()> {
+        match &self.mode {
+            Mode::Watched(stream) => stream.readable().await,
+            Mode::Polled(_) => std::future::pending().await,
+            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Resolves when a watched socket takes bytes again; never for a polled one.
+    pub async fn writable(&self) -> io::Result<()> {
+        match &self.mode {
+            Mode::Watched(stream) => stream.writable().await,
+            Mode::Polled(_) => std::future::pending().await,
+            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Ends our direction after what was written; the peer reads to the end and then sees the close.
+    pub fn shut_down_write(&self) {
+        let result = match &self.mode {
+            Mode::Watched(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+            Mode::Polled(stream) => stream.shutdown(std::net::Shutdown::Write),
+            Mode::Closed => Ok(()),
+        };
+        if let Err(error) = result {
+            tracing::trace!(%error, peer = %self.peer, "shutdown failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Socket, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let far = std::net::TcpStream::connect(address).expect("connects");
+        let (near, peer) = listener.accept().await.expect("accepts");
+        (Socket::new(near, peer).expect("a socket"), far)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn both_modes_read_and_write_and_can_be_changed() {
+        let (mut socket, mut far) = pair().await;
+        let mut buffer = [0; 16];
+        for round in 0..3u8 {
+            far.write_all(&[round]).expect("written");
+            socket.readable().await.expect("watched");
+            assert_eq!(socket.read(&mut buffer).expect("one byte"), 1);
+            let empty = socket.read(&mut buffer).expect_err("nothing left");
+            assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+
+            socket.poll_on_timer().expect("switches");
+            assert!(!socket.is_watched());
+            let empty = socket.read(&mut buffer).expect_err("nothing left");
+            assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(socket.write(b"x").expect("taken"), 1);
+            let mut one = [0];
+            far.read_exact(&mut one).expect("arrives");
+            socket.watch().expect("switches back");
+        }
+        socket.shut_down_write();
+        assert_eq!(far.read(&mut buffer).expect("an orderly end"), 0);
+    }
+}
