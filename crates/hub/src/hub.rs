@@ -1,0 +1,167 @@
+//! The table of streams.
+//!
+//! Owns: which streams exist, and their coming and going. Does not: hold any stream's state ([`crate::stream`] does).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+use weir_media::StreamKey;
+
+use crate::log::{Format, FormatId};
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::publisher::{PublishError, Publisher};
+use crate::reader::Reader;
+use crate::sessions::{EndReason, Session, Sessions};
+use crate::settings::{Conflict, Settings};
+use crate::stream::{Published, Stream, StreamSnapshot};
+
+/// Why watching was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The process has as many streams as `limits.streams` allows.
+    #[error("server has reached its limit of {0} streams")]
+    TooManyStreams(u64),
+    /// The stream has as many viewers as `limits.viewers_per_stream` allows.
+    #[error("stream has reached its limit of viewers")]
+    TooManyViewers,
+}
+
+/// The process's live streams and sessions.
+#[derive(Debug)]
+pub struct Hub {
+    settings: RwLock<Arc<Settings>>,
+    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    sessions: Sessions,
+    metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    /// A hub without streams; session ids begin as [`Sessions::new`] says.
+    pub fn new(settings: Settings, metrics: Arc<Metrics>, wallclock: SystemTime) -> Self {
+        Self {
+            settings: RwLock::new(Arc::new(settings)),
+            streams: Mutex::default(),
+            sessions: Sessions::new(wallclock),
+            metrics,
+        }
+    }
+
+    /// The table of sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// Puts new settings in force, for streams that exist too.
+    pub fn set_settings(&self, settings: Settings) {
+        let settings = Arc::new(settings);
+        *self.settings.write() = Arc::clone(&settings);
+        for stream in self.all() {
+            stream.set_settings(Arc::clone(&settings));
+        }
+    }
+
+    /// Makes `session` the publisher of `key`. Fails when somebody else is and may not be replaced.
+    pub fn publish(
+        &self,
+        now: Instant,
+        key: &StreamKey,
+        session: &Arc<Session>,
+    ) -> Result<Publisher, PublishError> {
+        let takeover = self.settings.read().conflict == Conflict::Takeover;
+        loop {
+            let stream = self.obtain(key).map_err(PublishError::TooManyStreams)?;
+            // a retired stream has left the table: the next look makes a new one
+            let Ok(published) = stream.publish(now, session, takeover) else { continue };
+            return match published {
+                Published::Accepted { epoch, replaced } => {
+                    if let Some(replaced) = replaced {
+                        self.metrics.takeovers.inc();
+                        replaced.end(EndReason::TakenOver);
+                    }
+                    Ok(Publisher::new(stream, epoch, now))
+                }
+                Published::Busy(by) => {
+                    self.metrics.publish_conflicts.inc();
+                    Err(PublishError::Busy(by))
+                }
+            };
+        }
+    }
+
+    /// Opens a core's place at the log of `key` in a format; a stream that nobody publishes yet is waited for.
+    ///
+    /// `make` builds the format when the log does not exist; `token` is what `mailbox` receives.
+    pub fn read(
+        &self,
+        now: Instant,
+        key: &StreamKey,
+        id: FormatId,
+        make: &mut dyn FnMut() -> Box<dyn Format>,
+        mailbox: &Arc<Mailbox>,
+        token: u32,
+    ) -> Result<Reader, SubscribeError> {
+        loop {
+            let stream = self.obtain(key).map_err(SubscribeError::TooManyStreams)?;
+            if let Ok(reader) = stream.open(id, make, mailbox, token, now) {
+                return Ok(reader);
+            }
+        }
+    }
+
+    /// True when somebody publishes `key`.
+    pub fn is_live(&self, key: &StreamKey) -> bool {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.is_some_and(|stream| stream.is_live())
+    }
+
+    /// Ends what has waited long enough and forgets streams that nobody needs. Call it every second or so.
+    pub fn sweep(&self, now: Instant) {
+        for stream in self.all() {
+            if stream.sweep(now) {
+                let mut streams = self.streams.lock();
+                if streams.get(&stream.key).is_some_and(|known| Arc::ptr_eq(known, &stream)) {
+                    streams.remove(&stream.key);
+                }
+            }
+        }
+    }
+
+    /// Every stream, in order of key.
+    pub fn snapshot(&self, now: Instant) -> Vec<StreamSnapshot> {
+        let mut all: Vec<_> = self.all().iter().map(|stream| stream.snapshot(now)).collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all
+    }
+
+    fn all(&self) -> Vec<Arc<Stream>> {
+        self.streams.lock().values().cloned().collect()
+    }
+
+    fn obtain(&self, key: &StreamKey) -> Result<Arc<Stream>, u64> {
+        let mut streams = self.streams.lock();
+        if let Some(stream) = streams.get(key) {
+            return Ok(Arc::clone(stream));
+        }
+        let settings = self.settings();
+        if settings.streams != 0 && streams.len() as u64 >= settings.streams {
+            return Err(settings.streams);
+        }
+        let stream = Arc::new(Stream::new(key.clone(), settings, Arc::clone(&self.metrics)));
+        streams.insert(key.clone(), Arc::clone(&stream));
+        Ok(stream)
+    }
+}
