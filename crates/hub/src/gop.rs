@@ -36,9 +36,13 @@ impl Gop {
         let entry = match (frame.track.media, frame.role) {
             (Media::Video, Role::Key) => true,
             (Media::Audio, Role::Delta | Role::Key) => {
-                let has_video = self.last_video.is_some_and(|last| frame.dts - last < VIDEO_GONE);
+                let has_video = self
+                    .last_video
+                    .is_some_and(|last| frame.dts - last < VIDEO_GONE);
                 !has_video
-                    && self.last_entry.is_none_or(|last| frame.dts - last >= AUDIO_ENTRY_EVERY)
+                    && self
+                        .last_entry
+                        .is_none_or(|last| frame.dts - last >= AUDIO_ENTRY_EVERY)
             }
             _ => false,
         };
@@ -126,13 +130,25 @@ mod tests {
     #[test]
     fn begins_at_the_last_key_frame() {
         let (mut gop, settings) = (Gop::default(), Settings::default());
-        assert!(!push(&mut gop, &frame(TrackId::VIDEO, Role::Delta, 0), &settings));
+        assert!(!push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Delta, 0),
+            &settings
+        ));
         assert_eq!(gop.frames().count(), 0);
-        assert!(push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 40), &settings));
+        assert!(push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Key, 40),
+            &settings
+        ));
         push(&mut gop, &frame(TrackId::AUDIO, Role::Delta, 41), &settings);
         push(&mut gop, &frame(TrackId::VIDEO, Role::Delta, 80), &settings);
         assert_eq!(gop.frames().count(), 3);
-        assert!(push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 120), &settings));
+        assert!(push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Key, 120),
+            &settings
+        ));
         assert_eq!(gop.frames().count(), 1);
     }
 
@@ -140,7 +156,11 @@ mod tests {
     fn audio_alone_stays_small() {
         let (mut gop, settings) = (Gop::default(), Settings::default());
         for millis in (0..3_600_000).step_by(23) {
-            push(&mut gop, &frame(TrackId::AUDIO, Role::Delta, millis), &settings);
+            push(
+                &mut gop,
+                &frame(TrackId::AUDIO, Role::Delta, millis),
+                &settings,
+            );
             assert!(gop.frames().count() <= 45);
         }
     }
@@ -151,7 +171,13 @@ mod tests {
         push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 0), &settings);
         let entries: Vec<_> = (0..30_000)
             .step_by(100)
-            .filter(|millis| push(&mut gop, &frame(TrackId::AUDIO, Role::Delta, *millis), &settings))
+            .filter(|millis| {
+                push(
+                    &mut gop,
+                    &frame(TrackId::AUDIO, Role::Delta, *millis),
+                    &settings,
+                )
+            })
             .collect();
         assert_eq!(entries.first(), Some(&10_000));
         assert_eq!(entries.len(), 20);
@@ -159,22 +185,47 @@ mod tests {
 
     #[test]
     fn both_bounds_and_the_switch_hold() {
-        let settings = Settings { gop_max_bytes: 5_000, ..Settings::default() };
+        let settings = Settings {
+            gop_max_bytes: 5_000,
+            ..Settings::default()
+        };
         let mut gop = Gop::default();
         push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 0), &settings);
         for millis in 1..1_000 {
-            push(&mut gop, &frame(TrackId::VIDEO, Role::Delta, millis), &settings);
+            push(
+                &mut gop,
+                &frame(TrackId::VIDEO, Role::Delta, millis),
+                &settings,
+            );
             assert!(gop.bytes() <= 5_000);
         }
         assert_eq!(gop.bytes(), 0);
 
-        let settings = Settings { gop_max_duration: Duration::from_secs(1), ..Settings::default() };
-        push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 2_000), &settings);
-        push(&mut gop, &frame(TrackId::VIDEO, Role::Delta, 3_001), &settings);
+        let settings = Settings {
+            gop_max_duration: Duration::from_secs(1),
+            ..Settings::default()
+        };
+        push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Key, 2_000),
+            &settings,
+        );
+        push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Delta, 3_001),
+            &settings,
+        );
         assert_eq!(gop.bytes(), 0);
 
-        let settings = Settings { gop_cache: false, ..Settings::default() };
-        assert!(push(&mut gop, &frame(TrackId::VIDEO, Role::Key, 4_000), &settings));
+        let settings = Settings {
+            gop_cache: false,
+            ..Settings::default()
+        };
+        assert!(push(
+            &mut gop,
+            &frame(TrackId::VIDEO, Role::Key, 4_000),
+            &settings
+        ));
         assert_eq!(gop.bytes(), 0);
     }
 }

@@ -85,7 +85,9 @@ impl Hub {
         loop {
             let stream = self.obtain(key).map_err(PublishError::TooManyStreams)?;
             // a retired stream has left the table: the next look makes a new one
-            let Ok(published) = stream.publish(now, session, takeover) else { continue };
+            let Ok(published) = stream.publish(now, session, takeover) else {
+                continue;
+            };
             return match published {
                 Published::Accepted { epoch, replaced } => {
                     if let Some(replaced) = replaced {
@@ -133,7 +135,10 @@ impl Hub {
         for stream in self.all() {
             if stream.sweep(now) {
                 let mut streams = self.streams.lock();
-                if streams.get(&stream.key).is_some_and(|known| Arc::ptr_eq(known, &stream)) {
+                if streams
+                    .get(&stream.key)
+                    .is_some_and(|known| Arc::ptr_eq(known, &stream))
+                {
                     streams.remove(&stream.key);
                 }
             }
@@ -142,7 +147,11 @@ impl Hub {
 
     /// Every stream, in order of key.
     pub fn snapshot(&self, now: Instant) -> Vec<StreamSnapshot> {
-        let mut all: Vec<_> = self.all().iter().map(|stream| stream.snapshot(now)).collect();
+        let mut all: Vec<_> = self
+            .all()
+            .iter()
+            .map(|stream| stream.snapshot(now))
+            .collect();
         all.sort_by(|a, b| a.key.cmp(&b.key));
         all
     }
@@ -160,7 +169,11 @@ impl Hub {
         if settings.streams != 0 && streams.len() as u64 >= settings.streams {
             return Err(settings.streams);
         }
-        let stream = Arc::new(Stream::new(key.clone(), settings, Arc::clone(&self.metrics)));
+        let stream = Arc::new(Stream::new(
+            key.clone(),
+            settings,
+            Arc::clone(&self.metrics),
+        ));
         streams.insert(key.clone(), Arc::clone(&stream));
         Ok(stream)
     }

@@ -213,7 +213,11 @@ impl Log {
         let room = self.format.head_room();
         let mut out = vec![0; room];
         self.format.prelude(setup, at, &mut out);
-        if out.len() == room { Bytes::new() } else { self.format.seal(out) }
+        if out.len() == room {
+            Bytes::new()
+        } else {
+            self.format.seal(out)
+        }
     }
 
     /// Ends the open piece, so that readers can have it.
@@ -226,11 +230,17 @@ impl Log {
         if open.capacity() - open.len() > open.len() / 8 {
             open.shrink_to_fit();
         }
-        let Some(since) = self.open_since.take() else { return };
+        let Some(since) = self.open_since.take() else {
+            return;
+        };
         let prelude = self.open_prelude.take();
         let bytes = self.format.seal(open);
         self.bytes += bytes.len() + prelude.as_ref().map_or(0, Bytes::len);
-        self.pieces.push_back(Arc::new(Piece { bytes, prelude, since }));
+        self.pieces.push_back(Arc::new(Piece {
+            bytes,
+            prelude,
+            since,
+        }));
     }
 
     /// The sequence number at which the cached GOP begins.
@@ -247,8 +257,17 @@ impl Log {
     pub(crate) fn trim(&mut self, now: Instant, settings: &Settings) {
         let end = self.end();
         let cached = self.start.unwrap_or(end);
-        let cached_bytes = if self.start.is_some() { self.start_bytes } else { 0 };
-        let wanted = self.feeds.iter().map(|feed| feed.oldest()).min().unwrap_or(end);
+        let cached_bytes = if self.start.is_some() {
+            self.start_bytes
+        } else {
+            0
+        };
+        let wanted = self
+            .feeds
+            .iter()
+            .map(|feed| feed.oldest())
+            .min()
+            .unwrap_or(end);
         while let Some(front) = self.pieces.front() {
             let held_for_lag = self.first < cached;
             let overdue = self.bytes > settings.lag_max_bytes.saturating_add(cached_bytes)

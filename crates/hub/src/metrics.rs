@@ -62,7 +62,9 @@ pub struct LagHistogram(pub Histogram);
 
 impl Default for LagHistogram {
     fn default() -> Self {
-        Self(Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0]))
+        Self(Histogram::new([
+            0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0,
+        ]))
     }
 }
 
@@ -71,9 +73,21 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Arc<Self> {
         let metrics = Arc::new(Self::default());
         let hub = registry.sub_registry_with_prefix("hub");
-        hub.register("live_streams", "Streams with a publisher", metrics.live_streams.clone());
-        hub.register("publishers", "Sessions that publish", metrics.publishers.clone());
-        hub.register("frames_received", "Frames received", metrics.frames_in.clone());
+        hub.register(
+            "live_streams",
+            "Streams with a publisher",
+            metrics.live_streams.clone(),
+        );
+        hub.register(
+            "publishers",
+            "Sessions that publish",
+            metrics.publishers.clone(),
+        );
+        hub.register(
+            "frames_received",
+            "Frames received",
+            metrics.frames_in.clone(),
+        );
         hub.register_with_unit(
             "media_received",
             "Media received from publishers",
@@ -86,7 +100,11 @@ impl Metrics {
             Unit::Bytes,
             metrics.bytes_out.clone(),
         );
-        hub.register("drops", "Media lost or mended, by cause", metrics.drops.clone());
+        hub.register(
+            "drops",
+            "Media lost or mended, by cause",
+            metrics.drops.clone(),
+        );
         hub.register_with_unit(
             "viewer_lag",
             "How far viewers had fallen behind when they were told",
@@ -98,7 +116,11 @@ impl Metrics {
             "Publishers refused because the stream had one",
             metrics.publish_conflicts.clone(),
         );
-        hub.register("takeovers", "Publishers replaced by another", metrics.takeovers.clone());
+        hub.register(
+            "takeovers",
+            "Publishers replaced by another",
+            metrics.takeovers.clone(),
+        );
         hub.register(
             "republished",
             "Streams continued by a publisher that came back",
@@ -110,7 +132,9 @@ impl Metrics {
     /// Counts `count` drops for `cause`.
     pub fn dropped(&self, cause: DropCause, count: u64) {
         if count > 0 {
-            self.drops.get_or_create(&DropLabels { cause }).inc_by(count);
+            self.drops
+                .get_or_create(&DropLabels { cause })
+                .inc_by(count);
         }
     }
 }

@@ -50,7 +50,13 @@ pub struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(stream: Arc<Stream>, epoch: u64, now: Instant) -> Self {
-        Self { stream, epoch, last: now, done: false, wakers: Vec::new() }
+        Self {
+            stream,
+            epoch,
+            last: now,
+            done: false,
+            wakers: Vec::new(),
+        }
     }
 
     /// The stream's key.
@@ -69,7 +75,10 @@ impl Publisher {
     pub fn push(&mut self, now: Instant, frame: Frame) -> Result<(), TakenOver> {
         self.last = now;
         self.stream.metrics.frames_in.inc();
-        self.stream.metrics.bytes_in.inc_by(frame.packet.len() as u64);
+        self.stream
+            .metrics
+            .bytes_in
+            .inc_by(frame.packet.len() as u64);
         let pushed = self.stream.push(now, self.epoch, frame, &mut self.wakers);
         wake(&mut self.wakers);
         if pushed { Ok(()) } else { Err(TakenOver) }
@@ -90,7 +99,8 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         if !self.done {
-            self.stream.unpublish(self.last, self.epoch, Unpublished::Lost);
+            self.stream
+                .unpublish(self.last, self.epoch, Unpublished::Lost);
         }
     }
 }

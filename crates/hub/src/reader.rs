@@ -108,7 +108,11 @@ impl Reader {
             posted: AtomicBool::new(false),
             oldest: AtomicU64::new(u64::MAX),
         };
-        Self { stream, format, feed: Arc::new(feed) }
+        Self {
+            stream,
+            format,
+            feed: Arc::new(feed),
+        }
     }
 
     pub(crate) fn feed(&self) -> &Arc<Feed> {
@@ -124,7 +128,9 @@ impl Reader {
 
     /// Says which piece is the oldest that a viewer here still needs; `None` when none is needed.
     pub fn set_oldest(&self, oldest: Option<u64>) {
-        self.feed.oldest.store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.feed
+            .oldest
+            .store(oldest.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Where a viewer begins now, by `policy` or else the stream's setting. Counts the viewer; `None` when the stream
@@ -174,18 +180,26 @@ impl Mirror {
 
     /// The newest piece at which a decoder can begin.
     pub fn newest_entry(&self) -> Option<u64> {
-        let back = self.pieces.iter().rev().position(|piece| piece.prelude.is_some())?;
+        let back = self
+            .pieces
+            .iter()
+            .rev()
+            .position(|piece| piece.prelude.is_some())?;
         Some(self.end() - 1 - back as u64)
     }
 
     pub(crate) fn update(&mut self, first: u64, pieces: &VecDeque<Arc<Piece>>) {
-        let gone = first.saturating_sub(self.first).min(self.pieces.len() as u64);
+        let gone = first
+            .saturating_sub(self.first)
+            .min(self.pieces.len() as u64);
         self.pieces.drain(..gone as usize);
         if self.pieces.is_empty() {
             self.first = first;
         }
         let have = self.end().saturating_sub(first);
-        let new = pieces.iter().skip(usize::try_from(have).unwrap_or(usize::MAX));
+        let new = pieces
+            .iter()
+            .skip(usize::try_from(have).unwrap_or(usize::MAX));
         self.pieces.extend(new.cloned());
     }
 }

@@ -139,7 +139,11 @@ impl Future for Kicked<'_> {
         if let Some(reason) = ending.reason {
             return Poll::Ready(reason);
         }
-        if !ending.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        if !ending
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
             ending.waker = Some(context.waker().clone());
         }
         Poll::Pending
@@ -157,9 +161,14 @@ impl Sessions {
     /// An empty table. Ids begin at a number taken from `wallclock`, so that those of a restarted process differ from
     /// those in yesterday's logs.
     pub fn new(wallclock: SystemTime) -> Self {
-        let seconds = wallclock.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = wallclock
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         // 2^16 ids for each second that the process before this one ran
-        Self { next: AtomicU64::new(seconds << 16), table: Mutex::default() }
+        Self {
+            next: AtomicU64::new(seconds << 16),
+            table: Mutex::default(),
+        }
     }
 
     /// Enters a new connection.
@@ -211,7 +220,13 @@ impl Sessions {
 
     /// A page of the table in order of id: at most `count` sessions after the first `skip`.
     pub fn page(&self, skip: usize, count: usize) -> Vec<Arc<Session>> {
-        self.table.lock().values().skip(skip).take(count).cloned().collect()
+        self.table
+            .lock()
+            .values()
+            .skip(skip)
+            .take(count)
+            .cloned()
+            .collect()
     }
 }
 
@@ -221,7 +236,10 @@ mod tests {
     use super::*;
 
     fn table() -> (Sessions, SocketAddr) {
-        (Sessions::new(UNIX_EPOCH), "127.0.0.1:9".parse().expect("an address"))
+        (
+            Sessions::new(UNIX_EPOCH),
+            "127.0.0.1:9".parse().expect("an address"),
+        )
     }
 
     #[test]
@@ -245,7 +263,10 @@ mod tests {
         assert!(Pin::new(&mut kicked).poll(&mut context).is_pending());
         session.end(EndReason::TakenOver);
         session.end(EndReason::Kicked);
-        assert_eq!(Pin::new(&mut kicked).poll(&mut context), Poll::Ready(EndReason::TakenOver));
+        assert_eq!(
+            Pin::new(&mut kicked).poll(&mut context),
+            Poll::Ready(EndReason::TakenOver)
+        );
     }
 
     #[test]

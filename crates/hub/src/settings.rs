@@ -83,7 +83,9 @@ impl Default for Settings {
             gop_cache: true,
             gop_max_bytes: 16 << 20,
             gop_max_duration: Duration::from_secs(30),
-            latency: Latency::Adaptive { max: Duration::from_millis(350) },
+            latency: Latency::Adaptive {
+                max: Duration::from_millis(350),
+            },
             start: Start::Cache,
             slow_viewer: SlowViewer::Skip,
             lag_max_duration: Duration::from_secs(10),

@@ -52,7 +52,9 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,7 +106,10 @@ pub(crate) struct Retired;
 #[derive(Debug)]
 pub(crate) enum Published {
     /// The new publisher's epoch, and the session it replaced.
-    Accepted { epoch: u64, replaced: Option<Arc<Session>> },
+    Accepted {
+        epoch: u64,
+        replaced: Option<Arc<Session>>,
+    },
     /// Somebody publishes already.
     Busy(SessionId),
 }
@@ -205,8 +210,10 @@ impl Stream {
         let state = &mut *state;
         let (jumps, held) = (state.timeline.jumps, state.timeline.held);
         frame.dts = state.timeline.map(frame.track, frame.role, frame.dts);
-        self.metrics.dropped(DropCause::TimeJump, state.timeline.jumps - jumps);
-        self.metrics.dropped(DropCause::TimeHeld, state.timeline.held - held);
+        self.metrics
+            .dropped(DropCause::TimeJump, state.timeline.jumps - jumps);
+        self.metrics
+            .dropped(DropCause::TimeHeld, state.timeline.held - held);
         state.last_frame_at = Some(now);
         state.count(&frame);
         state.setup.update(&frame);
@@ -359,15 +366,26 @@ impl Stream {
         self.viewers.fetch_add(1, Ordering::Relaxed);
         let place = ViewerPlace::new(Arc::clone(self));
         Some(match (policy, log.cached_start()) {
-            (Start::Cache, Some(cursor)) => {
-                StartPoint { cursor, prelude: None, at_entry: true, place }
-            }
-            (Start::Cache | Start::NextKey, _) => {
-                StartPoint { cursor: log.end(), prelude: None, at_entry: true, place }
-            }
+            (Start::Cache, Some(cursor)) => StartPoint {
+                cursor,
+                prelude: None,
+                at_entry: true,
+                place,
+            },
+            (Start::Cache | Start::NextKey, _) => StartPoint {
+                cursor: log.end(),
+                prelude: None,
+                at_entry: true,
+                place,
+            },
             (Start::Live, _) => {
                 let prelude = Some(log.prelude(&state.setup, at)).filter(|p| !p.is_empty());
-                StartPoint { cursor: log.end(), prelude, at_entry: false, place }
+                StartPoint {
+                    cursor: log.end(),
+                    prelude,
+                    at_entry: false,
+                    place,
+                }
             }
         })
     }
@@ -377,7 +395,9 @@ impl Stream {
         StreamSnapshot {
             key: self.key.clone(),
             publisher: state.publisher.as_ref().map(|session| session.id),
-            uptime: state.published_at.map(|at| now.saturating_duration_since(at)),
+            uptime: state
+                .published_at
+                .map(|at| now.saturating_duration_since(at)),
             viewers: self.viewers.load(Ordering::Relaxed),
             tracks: state.tracks.clone(),
             frames_in: state.frames_in,
@@ -395,7 +415,12 @@ impl State {
         let index = match self.tracks.iter().position(|known| known.track == track) {
             Some(index) => index,
             None => {
-                self.tracks.push(TrackSnapshot { track, info: None, frames: 0, bytes: 0 });
+                self.tracks.push(TrackSnapshot {
+                    track,
+                    info: None,
+                    frames: 0,
+                    bytes: 0,
+                });
                 self.tracks.len() - 1
             }
         };

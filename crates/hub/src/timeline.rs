@@ -90,7 +90,11 @@ impl Timeline {
                     time.last = mapped;
                 }
             }
-            None => self.tracks.push(TrackTime { track, last: mapped, step: FALLBACK_STEP }),
+            None => self.tracks.push(TrackTime {
+                track,
+                last: mapped,
+                step: FALLBACK_STEP,
+            }),
         }
         mapped
     }
@@ -107,7 +111,12 @@ impl Timeline {
         }
     }
 
-    fn close_jump(&mut self, raw: Timestamp, reference: Timestamp, known: Option<usize>) -> Timestamp {
+    fn close_jump(
+        &mut self,
+        raw: Timestamp,
+        reference: Timestamp,
+        known: Option<usize>,
+    ) -> Timestamp {
         if let Some(earlier) = self.earlier
             && within(raw + earlier, reference)
         {
@@ -116,7 +125,9 @@ impl Timeline {
         self.jumps += 1;
         let step = known
             .and_then(|index| self.tracks.get(index))
-            .map_or(FALLBACK_STEP, |time| time.step.min(FALLBACK_STEP + FALLBACK_STEP));
+            .map_or(FALLBACK_STEP, |time| {
+                time.step.min(FALLBACK_STEP + FALLBACK_STEP)
+            });
         let target = self.newest.unwrap_or(reference).max(reference + step);
         self.earlier = Some(self.offset);
         self.offset = target - raw;
@@ -180,7 +191,10 @@ mod tests {
         let mut timeline = Timeline::default();
         video(&mut timeline, 1_000);
         timeline.resume(Duration::from_millis(2_500));
-        assert_eq!(timeline.map(TrackId::VIDEO, Role::Config, ms(0)).millis(), 3_500);
+        assert_eq!(
+            timeline.map(TrackId::VIDEO, Role::Config, ms(0)).millis(),
+            3_500
+        );
         assert_eq!(video(&mut timeline, 70), 3_500);
         assert_eq!(audio(&mut timeline, 75), 3_505);
     }
@@ -189,7 +203,10 @@ mod tests {
     fn headers_dated_zero_do_not_move_the_timeline() {
         let mut timeline = Timeline::default();
         video(&mut timeline, 50_000);
-        assert_eq!(timeline.map(TrackId::VIDEO, Role::Config, ms(0)).millis(), 50_000);
+        assert_eq!(
+            timeline.map(TrackId::VIDEO, Role::Config, ms(0)).millis(),
+            50_000
+        );
         assert_eq!(video(&mut timeline, 50_040), 50_040);
         assert_eq!(timeline.jumps, 0);
     }

@@ -5,8 +5,10 @@
 //! tick however much arrived.
 //! Does not: decide which mode suits (the gate does).
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -14,16 +16,21 @@ use tokio::net::TcpStream;
 /// A non-blocking TCP stream of this core.
 #[derive(Debug)]
 pub struct Socket {
-    mode: Mode,
+    mode: RefCell<Mode>,
     peer: SocketAddr,
 }
 
 #[derive(Debug)]
 enum Mode {
-    Watched(TcpStream),
+    /// Shared only with a task that waits for readiness at the moment.
+    Watched(Rc<TcpStream>),
     Polled(std::net::TcpStream),
-    /// Only while switching, or after a switch failed.
+    /// After a switch failed.
     Closed,
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl Socket {
@@ -31,7 +38,7 @@ impl Socket {
     pub fn new(stream: TcpStream, peer: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
-            mode: Mode::Watched(stream),
+            mode: RefCell::new(Mode::Watched(Rc::new(stream))),
             peer,
         })
     }
@@ -43,22 +50,29 @@ impl Socket {
 
     /// True while the runtime watches the socket.
     pub fn is_watched(&self) -> bool {
-        matches!(self.mode, Mode::Watched(_))
+        matches!(*self.mode.borrow(), Mode::Watched(_))
     }
 
     /// Takes the socket out of the runtime's sight; only [`Socket::read`] and the writes work from here on.
-    pub fn poll_on_timer(&mut self) -> io::Result<()> {
-        self.mode = match std::mem::replace(&mut self.mode, Mode::Closed) {
-            Mode::Watched(stream) => Mode::Polled(stream.into_std()?),
+    ///
+    /// Leaves it watched while a task waits in [`Socket::readable`] or [`Socket::writable`].
+    pub fn poll_on_timer(&self) -> io::Result<()> {
+        let mut mode = self.mode.borrow_mut();
+        *mode = match std::mem::replace(&mut *mode, Mode::Closed) {
+            Mode::Watched(stream) => match Rc::try_unwrap(stream) {
+                Ok(stream) => Mode::Polled(stream.into_std()?),
+                Err(awaited) => Mode::Watched(awaited),
+            },
             other => other,
         };
         Ok(())
     }
 
     /// Puts the socket back under the runtime's watch.
-    pub fn watch(&mut self) -> io::Result<()> {
-        self.mode = match std::mem::replace(&mut self.mode, Mode::Closed) {
-            Mode::Polled(stream) => Mode::Watched(TcpStream::from_std(stream)?),
+    pub fn watch(&self) -> io::Result<()> {
+        let mut mode = self.mode.borrow_mut();
+        *mode = match std::mem::replace(&mut *mode, Mode::Closed) {
+            Mode::Polled(stream) => Mode::Watched(Rc::new(TcpStream::from_std(stream)?)),
             other => other,
         };
         Ok(())
@@ -66,53 +80,60 @@ impl Socket {
 
     /// Reads what is there; `WouldBlock` when nothing is.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.mode {
+        match &*self.mode.borrow() {
             Mode::Watched(stream) => stream.try_read(buffer),
             Mode::Polled(stream) => (&mut &*stream).read(buffer),
-            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+            Mode::Closed => Err(closed()),
         }
     }
 
     /// Writes one slice as far as the socket takes it; `WouldBlock` when it takes nothing.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.mode {
+        match &*self.mode.borrow() {
             Mode::Watched(stream) => stream.try_write(bytes),
             Mode::Polled(stream) => (&mut &*stream).write(bytes),
-            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+            Mode::Closed => Err(closed()),
         }
     }
 
     /// Writes several slices in one call as far as the socket takes them; `WouldBlock` when it takes nothing.
     pub fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.mode {
+        match &*self.mode.borrow() {
             Mode::Watched(stream) => stream.try_write_vectored(slices),
             Mode::Polled(stream) => (&mut &*stream).write_vectored(slices),
-            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+            Mode::Closed => Err(closed()),
+        }
+    }
+
+    /// The stream to wait on; `None` for a polled socket, which is never waited for.
+    fn watched(&self) -> io::Result<Option<Rc<TcpStream>>> {
+        match &*self.mode.borrow() {
+            Mode::Watched(stream) => Ok(Some(Rc::clone(stream))),
+            Mode::Polled(_) => Ok(None),
+            Mode::Closed => Err(closed()),
         }
     }
 
     /// Resolves when a watched socket has something to read or has ended; never for a polled one.
     pub async fn readable(&self) -> io::Result<()> {
-        match &self.mode {
-            Mode::Watched(stream) => stream.readable().await,
-            Mode::Polled(_) => std::future::pending().await,
-            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        match self.watched()? {
+            Some(stream) => stream.readable().await,
+            None => std::future::pending().await,
         }
     }
 
     /// Resolves when a watched socket takes bytes again; never for a polled one.
     pub async fn writable(&self) -> io::Result<()> {
-        match &self.mode {
-            Mode::Watched(stream) => stream.writable().await,
-            Mode::Polled(_) => std::future::pending().await,
-            Mode::Closed => Err(io::ErrorKind::NotConnected.into()),
+        match self.watched()? {
+            Some(stream) => stream.writable().await,
+            None => std::future::pending().await,
         }
     }
 
     /// Ends our direction after what was written; the peer reads to the end and then sees the close.
     pub fn shut_down_write(&self) {
-        let result = match &self.mode {
-            Mode::Watched(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+        let result = match &*self.mode.borrow() {
+            Mode::Watched(stream) => SockRef::from(&**stream).shutdown(std::net::Shutdown::Write),
             Mode::Polled(stream) => stream.shutdown(std::net::Shutdown::Write),
             Mode::Closed => Ok(()),
         };
@@ -137,7 +158,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn both_modes_read_and_write_and_can_be_changed() {
-        let (mut socket, mut far) = pair().await;
+        let (socket, mut far) = pair().await;
         let mut buffer = [0; 16];
         for round in 0..3u8 {
             far.write_all(&[round]).expect("written");

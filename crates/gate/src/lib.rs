@@ -1,0 +1,25 @@
+//! What all gates share.
+//!
+//! Owns: the context a gate works in ([`Gate`]), a session's entry and its one closing line ([`Opened`]), the way from
+//! FLV-shaped messages into the hub ([`Ingest`]), the stream that an address means ([`Address`]), and how often a
+//! publisher's socket is read ([`ReadPace`]).
+//! Does not: speak a protocol.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod context;
+mod ingest;
+mod metrics;
+mod pace;
+mod session;
+
+pub use address::{Address, InvalidAddress, Query};
+pub use context::{Gate, Scratch, Settings};
+pub use ingest::{Ingest, IngestError};
+pub use metrics::{Ended, Metrics, Protocol, Refused};
+pub use pace::{ReadPace, Tick};
+pub use session::{Opened, close_gently};
+
+/// The virtual host of streams whose address names none that is configured; SRS uses the same word.
+pub const DEFAULT_VHOST: &str = "__defaultVhost__";

@@ -1,0 +1,86 @@
+//! The counters of gates.
+//!
+//! Owns: their names and labels. Does not: serve them.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The label set of a protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Protocol {
+    /// Such as `rtmp`.
+    pub protocol: &'static str,
+}
+
+/// The label set of an ended session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    /// Such as `rtmp`.
+    pub protocol: &'static str,
+    /// Why it ended, a word of a fixed list.
+    pub reason: &'static str,
+}
+
+/// The label set of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refused {
+    /// Such as `rtmp`.
+    pub protocol: &'static str,
+    /// The limit that was reached, named as its setting.
+    pub limit: &'static str,
+}
+
+/// The gates' metrics.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Sessions now, by protocol.
+    pub sessions: Family<Protocol, Gauge>,
+    /// Sessions that ended, by protocol and reason.
+    pub ended: Family<Ended, Counter>,
+    /// Sessions refused, by protocol and limit.
+    pub refused: Family<Refused, Counter>,
+    /// Bytes read from clients, media and the rest, by protocol.
+    pub received: Family<Protocol, Counter>,
+}
+
+impl Metrics {
+    /// Fresh metrics, entered in `registry` under the prefix `gate`.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        let metrics = Arc::new(Self::default());
+        let gate = registry.sub_registry_with_prefix("gate");
+        gate.register(
+            "sessions",
+            "Sessions now, by protocol",
+            metrics.sessions.clone(),
+        );
+        gate.register(
+            "sessions_ended",
+            "Sessions that ended, by reason",
+            metrics.ended.clone(),
+        );
+        gate.register(
+            "sessions_refused",
+            "Sessions refused, by limit",
+            metrics.refused.clone(),
+        );
+        gate.register_with_unit(
+            "received",
+            "Bytes read from clients, by protocol",
+            Unit::Bytes,
+            metrics.received.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, protocol: &'static str, limit: &'static str) {
+        self.refused
+            .get_or_create(&Refused { protocol, limit })
+            .inc();
+    }
+}
