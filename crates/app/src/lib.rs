@@ -1,1 +1,12 @@
 //! Configuration, roles, HTTP API, metrics, logs and drain
+
+#![forbid(unsafe_code)]
+
+mod activation;
+pub mod cli;
+pub mod config;
+pub mod log;
+pub mod origin;
+pub mod run;
+#[cfg(target_os = "linux")]
+pub mod systemd;

@@ -1,0 +1,187 @@
+use super::*;
+use crate::config::Config;
+
+fn bench() -> clap::Command {
+    clap::Command::new("load")
+        .about("Make load")
+        .arg(Arg::new("viewers").long("viewers"))
+}
+
+fn parsed(line: &str) -> Result<Command, clap::Error> {
+    let words = std::iter::once("weir").chain(line.split_whitespace());
+    parse(words, bench())
+}
+
+fn origin(line: &str) -> Settings {
+    match parsed(line) {
+        Ok(Command::Origin(settings)) => settings,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refused(line: &str) -> String {
+    let error = parsed(line).expect_err("a command line that is wrong");
+    assert_eq!(error.exit_code(), 2, "{line}");
+    error.to_string()
+}
+
+fn help(line: &str) -> String {
+    let error = parsed(line).expect_err("help");
+    assert_eq!(error.exit_code(), 0, "{line}");
+    error.to_string()
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn the_definition_is_sound() {
+    command(bench()).debug_assert();
+}
+
+#[test]
+fn without_a_command_it_is_an_origin() {
+    assert_eq!(origin(""), Settings::default());
+    for line in [
+        "-c a.toml --rtmp-listen [::]:1",
+        "origin --config a.toml --rtmp-listen=[::]:1",
+    ] {
+        let settings = origin(line);
+        assert_eq!(settings.file, Some(PathBuf::from("a.toml")));
+        assert_eq!(settings.flags, [pair("rtmp-listen", "[::]:1")]);
+    }
+}
+
+#[test]
+fn every_key_is_a_flag() {
+    for key in KEYS {
+        let value = if key.value_name() == "BOOL" {
+            "false"
+        } else {
+            "x"
+        };
+        let settings = origin(&format!("origin --{}={value}", key.flag()));
+        assert_eq!(settings.flags, [pair(&key.flag(), value)]);
+    }
+}
+
+#[test]
+fn lists_may_be_given_again_and_switches_without_a_value() {
+    let settings = origin("--rtmp-listen 0.0.0.0:1 --rtmp-listen [::]:1 --stream-gop-cache");
+    assert_eq!(
+        settings.flags,
+        [
+            pair("rtmp-listen", "0.0.0.0:1"),
+            pair("rtmp-listen", "[::]:1"),
+            pair("stream-gop-cache", "true")
+        ]
+    );
+    refused("--log-level info --log-level debug");
+    refused("--stream-gop-cache=maybe");
+}
+
+#[test]
+fn what_is_parsed_can_be_loaded() {
+    let settings = origin("--stream-grace 3s --http-publish=false");
+    let sources = settings
+        .sources(vec![pair("WEIR_STREAM_GRACE", "4s")])
+        .unwrap();
+    let config = Config::load(&sources).unwrap().config;
+    assert_eq!(config.stream.grace, Duration::from_secs(3));
+    assert!(!config.http.publish);
+}
+
+#[test]
+fn a_mistyped_flag_or_command_brings_a_suggestion() {
+    assert!(refused("--rtmp-lisen x").contains("--rtmp-listen"));
+    assert!(refused("orgin").contains("origin"));
+}
+
+#[test]
+fn check_takes_its_file_either_way_but_not_both() {
+    for line in ["check a.toml", "check -c a.toml"] {
+        let Ok(Command::Check(check)) = parsed(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(check.settings.file, Some(PathBuf::from("a.toml")));
+        assert!(!check.defaults);
+    }
+    refused("check a.toml -c b.toml");
+    let Ok(Command::Check(check)) = parsed("check --defaults --log-level debug") else {
+        panic!()
+    };
+    assert!(check.defaults);
+    assert_eq!(check.settings.flags, [pair("log-level", "debug")]);
+}
+
+#[test]
+fn relay_takes_two_addresses_and_hides_their_secrets() {
+    let line = "relay rtmp://u:hush@a/live/s rtmp://b/live/s?token=hush \
+                --retry-max-delay 5s --retry-limit 3 --log-format json";
+    let Ok(Command::Relay(relay)) = parsed(line) else {
+        panic!("{line}")
+    };
+    assert_eq!(relay.from.host_str(), Some("a"));
+    assert_eq!(relay.to.query(), Some("token=hush"));
+    assert_eq!(relay.retry_max_delay, Duration::from_secs(5));
+    assert_eq!(relay.connect_timeout, Duration::from_secs(10));
+    assert_eq!(relay.retry_limit, 3);
+    assert_eq!(relay.settings.flags, [pair("log-format", "json")]);
+    assert!(!format!("{relay:?}").contains("hush"));
+
+    refused("relay rtmp://a/live/s");
+    assert!(refused("relay rtmp://a/l/s http://b/l/s").contains("expected rtmp://"));
+    assert!(refused("relay live/s rtmp://b/l/s").contains("relative URL"));
+    refused("relay rtmp:///live/s rtmp://b/l/s");
+    refused("relay rtmp://a/l/s rtmp://b/l/s --retry-max-delay 5");
+    refused("relay rtmp://a/l/s rtmp://b/l/s --rtmp-listen [::]:1");
+}
+
+#[test]
+fn bench_keeps_its_own_arguments() {
+    let Ok(Command::Bench(matches)) = parsed("bench --viewers 7") else {
+        panic!()
+    };
+    assert_eq!(matches.get_one::<String>("viewers").unwrap(), "7");
+}
+
+#[test]
+fn help_has_every_key_with_variable_and_default() {
+    let text = help("origin --help");
+    for key in KEYS {
+        assert!(text.contains(&format!("--{}", key.flag())), "{key:?}");
+        assert!(text.contains(&key.variable()), "{key:?}");
+        let default = key.plain_default();
+        let shown = default.is_none_or(|plain| text.contains(&format!("[default: {plain}]")));
+        assert!(shown, "{key:?}");
+    }
+    assert!(text.contains("[env: WEIR_RTMP_LISTEN] [default: 0.0.0.0:1935]"));
+    for (_, heading) in SECTIONS {
+        assert!(text.contains(&format!("\n{heading}:\n")), "{heading}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100));
+    let short = help("--help");
+    assert!(short.lines().count() < 30, "{short}");
+    assert!(help("--version").starts_with("weir "));
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_not_in_debug() {
+    let settings = origin("--api-token swordfish --log-level debug");
+    let debug = format!("{settings:?}");
+    assert!(
+        !debug.contains("swordfish") && debug.contains("debug"),
+        "{debug}"
+    );
+}
+
+#[test]
+fn exit_codes_are_what_the_help_says() {
+    for (exit, code) in [(Exit::Success, 0), (Exit::Failure, 1), (Exit::Usage, 2)] {
+        assert_eq!(
+            format!("{:?}", ExitCode::from(exit)),
+            format!("{:?}", ExitCode::from(code))
+        );
+    }
+}

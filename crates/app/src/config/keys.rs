@@ -1,0 +1,264 @@
+//! The table of keys.
+//!
+//! Owns: [`KEYS`], from which flags, variables, the sample file, `weir check` and the reload report are made; the
+//! names of a key in each source. The typed structs and this table cannot disagree on a name: the table takes its
+//! names from the fields.
+//! Does not: hold defaults, which are `Config::default()`, or read values.
+
+use std::ops::RangeInclusive;
+
+use super::Config;
+use super::setting::Setting;
+
+/// One thing that can be set.
+pub struct Key {
+    /// The table in the file, such as `rtmp`.
+    pub section: &'static str,
+    /// The key in its table, such as `chunk_size`.
+    pub name: &'static str,
+    /// Whether a reload applies a change without a restart. Sessions that are already there may keep the old value.
+    pub live: bool,
+    /// One sentence: what it sets.
+    pub help: &'static str,
+    /// What else one should know before changing it: why this default, what breaks above and below. May be empty.
+    pub more: &'static str,
+    /// Bounds of a number: milliseconds of a duration, bytes of a size, or the number itself.
+    pub(super) range: RangeInclusive<u64>,
+    pub(super) value: fn(&Config) -> &dyn Setting,
+    pub(super) value_mut: fn(&mut Config) -> &mut dyn Setting,
+    /// Copies the value from the first to the second.
+    pub(super) copy: fn(&Config, &mut Config),
+}
+
+impl Key {
+    /// `rtmp.chunk_size`
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// `rtmp-chunk-size`, without the two hyphens in front.
+    pub fn flag(&self) -> String {
+        format!("{}-{}", self.section, self.name.replace('_', "-"))
+    }
+
+    /// `WEIR_RTMP_CHUNK_SIZE`
+    pub fn variable(&self) -> String {
+        format!("WEIR_{}_{}", self.section, self.name).to_uppercase()
+    }
+
+    /// What stands for the value in help texts, such as `DURATION`.
+    pub fn value_name(&self) -> &'static str {
+        (self.value)(&Config::default()).value_name()
+    }
+
+    /// The default as TOML.
+    pub fn default_text(&self) -> String {
+        self.text(&Config::default())
+    }
+
+    /// The default as a flag or variable says it, without quotes and brackets; `None` where it is empty.
+    pub fn plain_default(&self) -> Option<String> {
+        let text = self.default_text();
+        let plain = match text.parse::<toml::Value>() {
+            Ok(toml::Value::String(text)) => text,
+            Ok(toml::Value::Array(items)) => items
+                .iter()
+                .filter_map(toml::Value::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
+            _ => text,
+        };
+        (!plain.is_empty()).then_some(plain)
+    }
+
+    /// The value in `config` as TOML, or `"***"` for a secret that is set.
+    pub fn shown(&self, config: &Config) -> String {
+        let text = self.text(config);
+        if self.is_secret() && text != "\"\"" {
+            "\"***\"".to_owned()
+        } else {
+            text
+        }
+    }
+
+    /// What values are allowed, in words, where a range or a list of words says it.
+    pub fn allowed(&self) -> Option<String> {
+        let config = Config::default();
+        let value = (self.value)(&config);
+        let words = value.words();
+        if words.is_empty() {
+            value.range_text(&self.range)
+        } else {
+            Some(words.join(" or "))
+        }
+    }
+
+    /// Whether the value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        (self.value)(&Config::default()).is_secret()
+    }
+
+    /// Whether the value is a list, and a flag for it may be given more than once.
+    pub fn is_list(&self) -> bool {
+        (self.value)(&Config::default()).is_list()
+    }
+
+    pub(super) fn text(&self, config: &Config) -> String {
+        (self.value)(config).to_toml()
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.full_name())
+    }
+}
+
+/// Two are the same if they have the same name.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.section, self.name) == (other.section, other.name)
+    }
+}
+
+/// The key with this full name, such as `rtmp.listen`.
+pub fn key(full_name: &str) -> Option<&'static Key> {
+    let (section, name) = full_name.split_once('.')?;
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+macro_rules! keys {
+    ($($section:ident . $name:ident, $live:ident, $range:expr, $help:literal, $more:literal;)+) => {
+        &[$(Key {
+            section: stringify!($section),
+            name: stringify!($name),
+            live: $live,
+            help: $help,
+            more: $more,
+            range: $range,
+            value: |config| &config.$section.$name,
+            value_mut: |config| &mut config.$section.$name,
+            copy: |from, to| to.$section.$name.clone_from(&from.$section.$name),
+        },)+]
+    };
+}
+
+/// Every key, in the order of the sample file.
+pub static KEYS: &[Key] = keys! {
+    server.workers, RESTART, 0..=1024,
+        "Worker threads, each with its own sockets; 0 is one per CPU.", "";
+    server.drain_timeout, LIVE, 0..=HOUR,
+        "How long a shutdown waits for sessions to end by themselves.",
+        "After it the rest is closed. A second signal ends the wait.";
+
+    log.level, LIVE, ANY,
+        "What is logged: off, error, warn, info, debug or trace, or a list such as \"info,weir_rtmp=debug\".",
+        "The list is in the syntax of tracing's filters.";
+    log.format, RESTART, ANY,
+        "How a line looks: text for people, json for machines.", "";
+    log.color, RESTART, ANY,
+        "Whether text lines are coloured.",
+        "auto colours them on a terminal, unless NO_COLOR is set.";
+
+    rtmp.listen, RESTART, ANY,
+        "Addresses for RTMP, one or a list; an empty list, or off in a flag or variable, is no RTMP.",
+        "For IPv6 add \"[::]:1935\".";
+    rtmp.chunk_size, LIVE, 128..=MESSAGE_LENGTH_MAX,
+        "Size in bytes of the RTMP chunks that this server sends.",
+        "Large chunks cost less CPU and fewer header bytes; small ones let audio pass between the parts of a large \
+         key frame. 128 is what RTMP begins with; no message is longer than the largest value, so more would change \
+         nothing.";
+    rtmp.handshake_timeout, LIVE, SECOND..=5 * MINUTE,
+        "How long a new connection may take for the RTMP handshake.", "";
+    rtmp.publish_idle_timeout, LIVE, SECOND..=HOUR,
+        "How long a publisher may send nothing before it is closed.",
+        "An encoder that lost its network says nothing; until it is closed, its name is taken.";
+    rtmp.max_message_size, LIVE, 64 * KIB..=MESSAGE_LENGTH_MAX,
+        "Largest RTMP message that is accepted.",
+        "A key frame is one message: 8MiB is one second of 64 Mbit/s. The memory of a connection is bounded by it.";
+
+    http.listen, RESTART, ANY,
+        "Addresses for HTTP-FLV, one or a list; an empty list, or off in a flag or variable, is no HTTP.", "";
+    http.cors_origin, LIVE, ANY,
+        "Which web pages may read streams: \"*\" is all, or one origin, or \"\" for none but our own.", "";
+    http.request_timeout, LIVE, SECOND..=5 * MINUTE,
+        "How long a client may take to send a request head.",
+        "It also ends connections that are kept alive and ask for nothing.";
+    http.max_head_size, LIVE, KIB..=MIB,
+        "Largest request head; a larger one is answered with 431.", "";
+    http.publish, LIVE, ANY,
+        "Whether streams may be published by HTTP POST.", "";
+
+    api.listen, RESTART, ANY,
+        "Addresses for the admin API, one or a list; an empty list, or off in a flag or variable, is no API.",
+        "An address that other hosts can reach needs api.token.";
+    api.token, LIVE, ANY,
+        "Secret that callers of the admin API send as \"Authorization: Bearer …\"; empty asks for none.",
+        "Better given as a variable: the flags of a process can be read by every user of the machine.";
+
+    stream.gop_cache, LIVE, ANY,
+        "Whether frames since the last key frame are kept, so that a new viewer has a picture at once.", "";
+    stream.gop_max_size, LIVE, 64 * KIB..=GIB,
+        "Bound of the cache of one stream in bytes.",
+        "A stream that passes it before its next key frame is played from live instead.";
+    stream.gop_max_duration, LIVE, SECOND..=10 * MINUTE,
+        "Bound of the cache of one stream in time.", "";
+    stream.latency, LIVE, 0..=2 * SECOND,
+        "How long frames are gathered before they are written to viewers.",
+        "adaptive writes at once while the CPU has time, and gathers under load, which serves several times as many \
+         viewers. A duration is always kept; \"0ms\" is always at once.";
+    stream.latency_max, LIVE, 0..=2 * SECOND,
+        "Longest gathering that adaptive latency may choose.", "";
+    stream.start, LIVE, ANY,
+        "Where a new viewer begins: at the last key frame from the cache, at the next one, or live.", "";
+    stream.slow_viewer, LIVE, ANY,
+        "What happens to a viewer that falls behind: skip to the newest key frame, or disconnect.", "";
+    stream.lag_max_duration, LIVE, SECOND..=5 * MINUTE,
+        "How far a viewer may fall behind, in time.", "";
+    stream.lag_max_size, LIVE, 64 * KIB..=GIB,
+        "How far a viewer may fall behind, in bytes.",
+        "This much of each stream is kept in memory once, however many viewers it has.";
+    stream.write_timeout, LIVE, SECOND..=HOUR,
+        "How long a viewer's connection may take nothing before it is closed.", "";
+    stream.publish_conflict, LIVE, ANY,
+        "What happens when a name that is live is published again: refuse the new one, or takeover.",
+        "takeover suits encoders that reconnect before their old connection is found dead.";
+    stream.grace, LIVE, 0..=10 * MINUTE,
+        "How long viewers wait for a publisher that left; \"0s\" ends them at once.", "";
+    stream.play_wait, LIVE, 0..=HOUR,
+        "How long a player waits for a stream that is not live yet; \"0s\" refuses it at once.", "";
+    stream.vhosts, RESTART, ANY,
+        "Host names that are virtual hosts of their own, with streams of their own.",
+        "Every other name is __defaultVhost__, so that one stream is found by any name and address of this server.";
+
+    limits.sessions, LIVE, 1..=10_000_000,
+        "Most sessions of all kinds at a time.",
+        "Each needs a file descriptor: see LimitNOFILE of systemd, or ulimit -n.";
+    limits.sessions_per_address, LIVE, 0..=10_000_000,
+        "Most sessions of one client address at a time; 0 is no limit.",
+        "Many viewers can share an address behind a NAT, and all do behind a proxy.";
+    limits.viewers_per_stream, LIVE, 0..=10_000_000,
+        "Most viewers of one stream at a time; 0 is no limit.", "";
+    limits.streams, LIVE, 1..=1_000_000,
+        "Most live streams at a time.", "";
+};
+
+const LIVE: bool = true;
+const RESTART: bool = false;
+
+/// For types that have no range.
+const ANY: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// In milliseconds.
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+/// In bytes.
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// The message length of an RTMP chunk header has 24 bits (RTMP 1.0 §5.3.1.2).
+const MESSAGE_LENGTH_MAX: u64 = (1 << 24) - 1;

@@ -1,0 +1,275 @@
+//! The origin: hub, cores and gates built from a configuration.
+//!
+//! Owns: the building of all parts in the order they need each other, and what a reload changes in them. Does not:
+//! handle signals or print (`run` does), or serve the API (`api` does).
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+use weir_fanout::Fanout;
+use weir_gate::Gate;
+use weir_hub::Hub;
+use weir_net::admission::{Admission, Limits};
+use weir_net::cores::{self, Cores, Shutdown};
+use weir_net::listen::{BindError, Listener};
+use weir_net::{clock, process};
+
+use crate::config::{self, Config};
+
+/// How often streams that wait for their publisher are looked at. It is the error of every grace time.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the origin could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be listened on.
+    #[error("{key}: {source} (choose another with --{flag} or {variable})")]
+    Bind {
+        /// The key of the configuration that asks for the address.
+        key: &'static str,
+        /// The flag that sets it.
+        flag: String,
+        /// The environment variable that sets it.
+        variable: String,
+        /// What is wrong.
+        source: BindError,
+    },
+    /// A thread or its runtime could not be made.
+    #[error("cannot start worker threads: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl StartError {
+    fn bind(key: &'static str, source: BindError) -> Self {
+        let flag = key.replace('.', "-");
+        let variable = format!("WEIR_{}", flag.replace('-', "_").to_uppercase());
+        Self::Bind {
+            key,
+            flag,
+            variable,
+            source,
+        }
+    }
+}
+
+/// An address in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    /// The key that asked for it, such as `rtmp.listen`.
+    pub key: &'static str,
+    /// The address, with the port the system chose where 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// A running origin.
+#[derive(Debug)]
+pub struct Origin {
+    hub: Arc<Hub>,
+    admission: Admission,
+    shared: Arc<ArcSwap<weir_gate::Settings>>,
+    cores: Cores,
+    listening: Vec<Listening>,
+    shutdown: Shutdown,
+}
+
+/// The listening sockets of one core.
+#[derive(Debug, Default)]
+struct Seed {
+    rtmp: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+}
+
+impl Origin {
+    /// Builds and starts everything that `config` asks for except the API; metrics go into `registry`.
+    ///
+    /// `inherited` are sockets of a supervisor, named `rtmp` or `http`; they replace the addresses of that gate.
+    pub fn start(
+        config: &Config,
+        inherited: Vec<(String, TcpListener)>,
+        registry: &mut Registry,
+        shutdown: &Shutdown,
+    ) -> Result<Self, StartError> {
+        process::raise_open_files();
+        let workers = match config.server.workers {
+            0 => cores::available(),
+            count => count as usize,
+        };
+        let (seeds, listening) = bind(config, inherited, workers)?;
+        let metrics = weir_hub::Metrics::register(registry);
+        let hub = Arc::new(Hub::new(
+            stream_settings(config),
+            metrics,
+            clock::wallclock(),
+        ));
+        let admission = Admission::new(limits(config));
+        let shared = Arc::new(ArcSwap::from_pointee(gate_settings(config)));
+        let fanout_metrics = weir_fanout::Metrics::register(registry);
+        let gate_metrics = weir_gate::Metrics::register(registry);
+        let rtmp = weir_gate_rtmp::Settings {
+            chunk_size: config.rtmp.chunk_size,
+        };
+        let main = {
+            let (hub, admission, shared) =
+                (Arc::clone(&hub), admission.clone(), Arc::clone(&shared));
+            move |core: cores::Core, seed: Seed| {
+                let fanout = Fanout::new(Arc::clone(&hub), fanout_metrics.clone());
+                core.spawn_service(fanout.clone().run());
+                if core.index() == 0 {
+                    core.spawn_service(sweep(Arc::clone(&hub)));
+                }
+                let gate = Gate::new(
+                    core.clone(),
+                    Arc::clone(&hub),
+                    fanout,
+                    admission.clone(),
+                    Arc::clone(&gate_metrics),
+                    Arc::clone(&shared),
+                );
+                for listener in seed.rtmp {
+                    core.spawn(weir_gate_rtmp::listen::serve(gate.clone(), listener, rtmp));
+                }
+            }
+        };
+        let cores = cores::start(seeds, shutdown, main)?;
+        Ok(Self {
+            hub,
+            admission,
+            shared,
+            cores,
+            listening,
+            shutdown: shutdown.clone(),
+        })
+    }
+
+    /// The streams and sessions.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The addresses in force.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// The worker threads.
+    pub fn cores(&self) -> &Cores {
+        &self.cores
+    }
+
+    /// Puts what can change live into force.
+    pub fn reload(&self, config: &Config) {
+        self.hub.set_settings(stream_settings(config));
+        self.admission.set_limits(limits(config));
+        self.shared.store(Arc::new(gate_settings(config)));
+    }
+
+    /// Waits for the end of every session after the drain has begun.
+    pub fn join(self) {
+        self.shutdown.drain();
+        self.cores.join();
+    }
+}
+
+async fn sweep(hub: Arc<Hub>) {
+    let mut interval = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        interval.tick().await;
+        hub.sweep(clock::now());
+    }
+}
+
+fn bind(
+    config: &Config,
+    inherited: Vec<(String, TcpListener)>,
+    workers: usize,
+) -> Result<(Vec<Seed>, Vec<Listening>), StartError> {
+    let mut seeds: Vec<Seed> = (0..workers).map(|_| Seed::default()).collect();
+    let mut listening = Vec::new();
+    let mut listeners = Vec::new();
+    let (mut rtmp, mut http) = (config.rtmp.listen.clone(), config.http.listen.clone());
+    for (name, listener) in inherited {
+        let (key, configured) = match name.as_str() {
+            "rtmp" => ("rtmp.listen", &mut rtmp),
+            "http" => ("http.listen", &mut http),
+            _ => continue,
+        };
+        configured.clear();
+        listeners.push((key, Listener::adopt(listener, workers)?));
+    }
+    for (key, addresses) in [("rtmp.listen", rtmp), ("http.listen", http)] {
+        for address in addresses {
+            let listener = Listener::bind(address, workers);
+            listeners.push((
+                key,
+                listener.map_err(|source| StartError::bind(key, source))?,
+            ));
+        }
+    }
+    for (key, listener) in listeners {
+        listening.push(Listening {
+            key,
+            address: listener.address(),
+        });
+        for (seed, socket) in seeds.iter_mut().zip(listener.into_sockets()) {
+            match key {
+                "rtmp.listen" => seed.rtmp.push(socket),
+                _ => seed.http.push(socket),
+            }
+        }
+    }
+    Ok((seeds, listening))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        sessions: config.limits.sessions.into(),
+        sessions_per_address: config.limits.sessions_per_address.into(),
+    }
+}
+
+fn gate_settings(config: &Config) -> weir_gate::Settings {
+    weir_gate::Settings {
+        vhosts: config.stream.vhosts.clone(),
+        play_wait: config.stream.play_wait,
+        write_timeout: config.stream.write_timeout,
+        publish_idle: config.rtmp.publish_idle_timeout,
+        max_message_bytes: u32::try_from(config.rtmp.max_message_size.bytes()).unwrap_or(u32::MAX),
+        opening: config.rtmp.handshake_timeout,
+    }
+}
+
+fn stream_settings(config: &Config) -> weir_hub::Settings {
+    let stream = &config.stream;
+    weir_hub::Settings {
+        gop_cache: stream.gop_cache,
+        gop_max_bytes: stream.gop_max_size.bytes(),
+        gop_max_duration: stream.gop_max_duration,
+        latency: match stream.latency {
+            config::Latency::Adaptive => weir_hub::Latency::Adaptive {
+                max: stream.latency_max,
+            },
+            config::Latency::Fixed(latency) => weir_hub::Latency::Fixed(latency),
+        },
+        start: match stream.start {
+            config::Start::Cache => weir_hub::Start::Cache,
+            config::Start::NextKey => weir_hub::Start::NextKey,
+            config::Start::Live => weir_hub::Start::Live,
+        },
+        slow_viewer: match stream.slow_viewer {
+            config::SlowViewer::Skip => weir_hub::SlowViewer::Skip,
+            config::SlowViewer::Disconnect => weir_hub::SlowViewer::Disconnect,
+        },
+        lag_max_duration: stream.lag_max_duration,
+        lag_max_bytes: stream.lag_max_size.bytes(),
+        conflict: match stream.publish_conflict {
+            config::PublishConflict::Refuse => weir_hub::Conflict::Refuse,
+            config::PublishConflict::Takeover => weir_hub::Conflict::Takeover,
+        },
+        grace: stream.grace,
+        viewers_per_stream: config.limits.viewers_per_stream.into(),
+        streams: config.limits.streams.into(),
+    }
+}
