@@ -177,7 +177,7 @@ impl Fanout {
         }
     }
 
-    /// Serves all viewers of a group; returns the time it took, without what other tasks took in between.
+    /// Serves all viewers of a group; returns the CPU time it took.
     async fn round(&self, group: &Rc<RefCell<Group>>) -> Duration {
         let mut tally = Tally::default();
         let mut cost = Duration::ZERO;
@@ -189,16 +189,12 @@ impl Fanout {
             group.sync(now);
         }
         while let Some(seat) = from {
-            from = group.borrow_mut().serve(
-                seat,
-                now,
-                &self.inner.metrics,
-                self.inner.hub.metrics(),
-                &mut tally,
-            );
-            let after = clock::now();
-            cost += after.saturating_duration_since(now);
-            now = after;
+            let before = clock::thread_cpu();
+            let hub = self.inner.hub.metrics();
+            from = group
+                .borrow_mut()
+                .serve(seat, now, &self.inner.metrics, hub, &mut tally);
+            cost += clock::thread_cpu().saturating_sub(before);
             if from.is_some() {
                 tokio::task::yield_now().await;
                 now = clock::now();

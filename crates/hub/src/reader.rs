@@ -189,17 +189,60 @@ impl Mirror {
     }
 
     pub(crate) fn update(&mut self, first: u64, pieces: &VecDeque<Arc<Piece>>) {
-        let gone = first
-            .saturating_sub(self.first)
-            .min(self.pieces.len() as u64);
-        self.pieces.drain(..gone as usize);
-        if self.pieces.is_empty() {
-            self.first = first;
+        let gone = first.saturating_sub(self.first);
+        if gone >= self.pieces.len() as u64 {
+            self.pieces.clear();
+        } else {
+            self.pieces.drain(..gone as usize);
         }
+        self.first = first;
         let have = self.end().saturating_sub(first);
         let new = pieces
             .iter()
             .skip(usize::try_from(have).unwrap_or(usize::MAX));
         self.pieces.extend(new.cloned());
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests need some instant")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn piece(number: u64, entry: bool) -> Arc<Piece> {
+        Arc::new(Piece {
+            bytes: Bytes::copy_from_slice(&number.to_be_bytes()),
+            prelude: entry.then(Bytes::new),
+            since: Instant::now(),
+        })
+    }
+
+    proptest! {
+        /// Whatever is trimmed and appended between two looks, the mirror shows what the log has.
+        #[test]
+        fn a_mirror_is_the_log(steps in proptest::collection::vec((0u64..5, 0u64..5), 0..50)) {
+            let (mut first, mut log, mut mirror) = (0, VecDeque::new(), Mirror::default());
+            for (append, trim) in steps {
+                for _ in 0..append {
+                    let number = first + log.len() as u64;
+                    log.push_back(piece(number, number % 3 == 0));
+                }
+                for _ in 0..trim.min(log.len() as u64) {
+                    log.pop_front();
+                    first += 1;
+                }
+                mirror.update(first, &log);
+                let end = first + log.len() as u64;
+                prop_assert_eq!((mirror.first(), mirror.end()), (first, end));
+                for number in first..end {
+                    let bytes = mirror.piece(number).map(|piece| piece.bytes.to_vec());
+                    prop_assert_eq!(bytes, Some(number.to_be_bytes().to_vec()));
+                }
+                let entries: Vec<_> = (first..end).filter(|n| n % 3 == 0).collect();
+                prop_assert_eq!(mirror.newest_entry(), entries.last().copied());
+                prop_assert_eq!(mirror.entry_from(0), entries.first().copied());
+            }
+        }
     }
 }

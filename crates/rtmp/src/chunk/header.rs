@@ -7,7 +7,8 @@ use weir_wire::{Cursor, Short};
 /// Longest header: basic 3, message 11, extended timestamp 4.
 pub(super) const MAX_BYTES: usize = 18;
 
-const EXTENDED: u32 = 0xff_ffff;
+/// A time field of this value has the real one in four bytes behind the header; so has every larger time.
+pub(super) const EXTENDED: u32 = 0xff_ffff;
 
 /// What a header says; fields that its type leaves out are `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(super) enum Parsed {
 
 /// Parses the header at the start of `seen`. `expected` gives the values that a type 3 header may repeat as extended
 /// timestamp on a chunk stream, or `None` if it has none to repeat.
-pub(super) fn parse(seen: &[u8], expected: impl FnOnce(u32) -> Option<[u32; 3]>) -> Parsed {
+pub(super) fn parse(seen: &[u8], expected: impl FnOnce(u32) -> Option<[u32; 2]>) -> Parsed {
     let mut cursor = Cursor::new(seen);
     let (fmt, csid) = match basic(&mut cursor) {
         Ok(basic) => basic,
@@ -133,7 +134,7 @@ enum Repeat {
 
 /// Whether `rest` begins with one of `values`. Decided at the first byte that differs, so that a peer that repeats
 /// nothing is not kept waiting for bytes it will not send.
-fn repeated(rest: &[u8], values: [u32; 3]) -> Repeat {
+fn repeated(rest: &[u8], values: [u32; 2]) -> Repeat {
     let seen = rest.get(..4).unwrap_or(rest);
     let fits = |value: u32| value.to_be_bytes().starts_with(seen);
     match values.into_iter().any(fits) {
@@ -169,14 +170,14 @@ mod tests {
         let header = [0x02, 0xff, 0xff, 0xff, 0, 0, 1, 8, 1, 0, 0, 0];
         assert_eq!(parse(&header, |_| None), Parsed::Need(16));
         assert_eq!(
-            parse(&[0xc2, 1, 2], |_| Some([0x0102_0304; 3])),
+            parse(&[0xc2, 1, 2], |_| Some([0x0102_0304; 2])),
             Parsed::Need(4)
         );
     }
 
     #[test]
     fn a_repeated_time_is_told_from_payload() {
-        let expected = |_| Some([0x0102_0304, 0x0102_0506, 9]);
+        let expected = |_| Some([0x0102_0304, 0x0102_0506]);
         let length = |bytes: &[u8]| match parse(bytes, expected) {
             Parsed::Done { length, .. } => Some(length),
             Parsed::Need(_) => None,

@@ -158,13 +158,21 @@ impl ChunkReader {
     /// What a type 3 chunk on `csid` may repeat as its extended timestamp; `None` when its last header had none.
     ///
     /// The standard repeats the field of the last header. Some encoders repeat the absolute time instead, and some
-    /// repeat nothing, so four bytes that are none of these values are payload.
-    fn expected_extended(&self, csid: u32) -> Option<[u32; 3]> {
+    /// repeat nothing, so four bytes that are neither value are payload. An absolute time that would need no
+    /// extension is not looked for: it begins with zeros, as the length of a NAL unit does.
+    fn expected_extended(&self, csid: u32) -> Option<[u32; 2]> {
         let stream = self.streams.iter().find(|stream| stream.csid == csid)?;
-        let next = stream.timestamp.wrapping_add(stream.field);
-        stream
-            .extended
-            .then_some([stream.field, stream.timestamp, next])
+        let absolute = if stream.unfinished {
+            stream.timestamp
+        } else {
+            stream.timestamp.wrapping_add(stream.field)
+        };
+        let absolute = if absolute < header::EXTENDED {
+            stream.field
+        } else {
+            absolute
+        };
+        stream.extended.then_some([stream.field, absolute])
     }
 
     /// Takes over a header. Gives the index of its chunk stream.

@@ -5,8 +5,7 @@
 //! a message. Does not: compress headers or remember what was written.
 
 use super::MAX_BODY_BYTES;
-
-const EXTENDED: u32 = 0xff_ffff;
+use super::header::EXTENDED;
 
 /// Appends one message to `out` as chunks: type 0 first, then type 3, the extended timestamp repeated in each.
 ///

@@ -36,7 +36,8 @@ pub enum ClientEvent {
         /// Message stream, as the server numbered it.
         msid: u32,
     },
-    /// A media message of the stream that is played.
+    /// A media message of the stream that is played. Data may also be `|RtmpSampleAccess` or `onStatus`, which servers
+    /// send as data around the start.
     Media {
         /// What it carries.
         kind: MediaKind,
@@ -275,8 +276,8 @@ impl ClientSession {
         }
     }
 
-    /// Reads on in the handshake, if it is not over. Once it is, `connect` is sent, in one piece with C2 where the server answered
-    /// in one piece.
+    /// Reads on in the handshake, if it is not over. Once it is, `connect` is sent, in one piece with C2 where the
+    /// server answered in one piece.
     fn handshake(&mut self, now: Instant, input: &mut &[u8]) -> Result<bool, Error> {
         let State::Handshake(handshake) = &mut self.state else {
             return Ok(true);
@@ -363,8 +364,8 @@ impl ClientSession {
         }
     }
 
-    /// Servers number their answers with care for `connect`, less so later: what the answer is to follows from the state,
-    /// and `createStream`'s is the one with a number.
+    /// Servers number their answers with care for `connect`, less so later: what the answer is to follows from the
+    /// state, and `createStream`'s is the one with a number.
     fn result(&mut self, now: Instant, command: &Command) -> Option<ClientEvent> {
         match self.state {
             State::Connecting => {

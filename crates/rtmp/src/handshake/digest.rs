@@ -153,7 +153,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_signed_is_found_and_nothing_else(seed: u64, zero: bool, spoiled in 0usize..1536) {
+        fn what_was_signed_is_found_and_nothing_else(
+            seed: u64, zero: bool, spoiled in 0usize..1536,
+        ) {
             let schema = if zero { Schema::Zero } else { Schema::One };
             let mut block = block(seed);
             prop_assert_eq!(find(&block, CLIENT_KEY), None);

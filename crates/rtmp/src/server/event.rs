@@ -47,7 +47,8 @@ pub enum Event {
         /// Body of the message: an FLV tag body, in an allocation of its own.
         body: Bytes,
     },
-    /// A publishing stream has ended. Comes exactly once for each accepted publish that ends before the connection.
+    /// A publishing stream has ended. Comes exactly once for each accepted publish that the peer ends; the end of the
+    /// connection itself, and `close_publish`, are known to the caller without it.
     Unpublish {
         /// Message stream.
         msid: u32,

@@ -122,10 +122,8 @@ impl MessageStream {
     pub(super) fn end(&mut self, clean: bool) -> Option<Event> {
         let msid = self.msid;
         match std::mem::replace(&mut self.role, Role::Idle) {
-            Role::Idle => None,
-            Role::PublishAsked { .. } | Role::Publishing { .. } => {
-                Some(Event::Unpublish { msid, clean })
-            }
+            Role::Idle | Role::PublishAsked { .. } => None,
+            Role::Publishing { .. } => Some(Event::Unpublish { msid, clean }),
             Role::PlayAsked { .. } | Role::Playing => Some(Event::StopPlay { msid }),
         }
     }

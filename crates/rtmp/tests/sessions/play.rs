@@ -118,7 +118,7 @@ fn the_end_of_the_publisher_is_told_once_until_it_is_back() {
     let ended = ClientEvent::StreamEnded {
         code: "StreamEOF".to_owned(),
     };
-    assert_eq!(to_client(&mut pair, &bytes), [ended.clone()]);
+    assert_eq!(to_client(&mut pair, &bytes), std::slice::from_ref(&ended));
     bytes.clear();
     let size = pair.server.chunk_size();
     weir_rtmp::server::write_stream_begin_and_publish_notify(&mut bytes, 1, size);

@@ -188,6 +188,27 @@ fn an_extended_delta_may_be_repeated_as_absolute_time() {
 }
 
 #[test]
+fn a_length_of_a_nal_unit_is_not_taken_for_a_time() {
+    // a delta of -1 leads to time 4, and the payload of the second chunk begins like that
+    let input = [
+        &set_chunk_size(2)[..],
+        &full(5, 1),
+        &[
+            0, 0x46, 0xff, 0xff, 0xff, 0, 0, 6, 9, 0xff, 0xff, 0xff, 0xff,
+        ],
+        &[1, 2, 0xc6, 0, 0, 0xc6, 0, 4],
+        &full(7, 0),
+    ]
+    .concat();
+    let seen = messages(&input);
+    assert_eq!(
+        (seen[1].timestamp, &seen[1].body[..]),
+        (4, &[1, 2, 0, 0, 0, 4][..])
+    );
+    assert_eq!(seen[2].timestamp, 7);
+}
+
+#[test]
 fn messages_interleave_across_chunk_streams() {
     let mut other = full(2, 2);
     other[0] = 7;
