@@ -24,6 +24,10 @@ const SAY_BYTES: usize = 64 << 10;
 /// Most slices handed to the kernel in one call; Linux takes up to 1024, and past a few dozen nothing is gained.
 const SLICES: usize = 64;
 
+/// How many bytes a session's counter may lag behind: it lies in memory that other cores read, and a second of
+/// media is soon enough for people.
+const COUNT_BYTES: u64 = 64 << 10;
+
 /// Why nothing more can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
@@ -46,6 +50,10 @@ pub struct Conn {
     out: RefCell<Out>,
     blocked_since: Cell<Option<Instant>>,
     closed: Cell<Option<Closed>>,
+    /// Nothing is under way, the socket is not full and not closed: a piece may go straight to it.
+    clear: Cell<bool>,
+    /// Bytes written that the session's counter has not seen.
+    uncounted: Cell<u64>,
     news: Notify,
 }
 
@@ -73,6 +81,8 @@ impl Conn {
             out: RefCell::default(),
             blocked_since: Cell::new(None),
             closed: Cell::new(None),
+            clear: Cell::new(true),
+            uncounted: Cell::new(0),
             news: Notify::new(),
         }
     }
@@ -104,6 +114,7 @@ impl Conn {
     /// Notes that the socket has room again.
     pub fn unblock(&self) {
         self.blocked_since.set(None);
+        self.clear.set(self.is_flushed() && self.closed.get().is_none());
     }
 
     /// How long the socket has taken nothing.
@@ -118,7 +129,21 @@ impl Conn {
         self.closed.get()
     }
 
+    /// True when a piece may go straight to the socket.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.clear.get()
+    }
+
+    /// Brings the session's counter up to date.
+    pub fn count(&self) {
+        let bytes = self.uncounted.take();
+        if bytes > 0 {
+            self.session.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn close(&self, why: Closed) {
+        self.clear.set(false);
         if self.closed.get().is_none() {
             self.closed.set(Some(why));
             self.tell();
@@ -136,6 +161,7 @@ impl Conn {
         if words.is_empty() {
             return;
         }
+        self.clear.set(false);
         let mut out = self.out.borrow_mut();
         if out.words.len() + words.len() > SAY_BYTES {
             words.clear();
@@ -166,14 +192,18 @@ impl Conn {
         }
         // an idle viewer keeps no buffer
         *words = Vec::new();
-        self.closed.get().is_none()
+        let open = self.closed.get().is_none();
+        self.clear.set(open && !self.is_blocked());
+        open
+    }
+
+    /// Writes one piece; the caller has seen that the connection is clear.
+    pub(crate) fn write_piece(&self, piece: &Bytes, now: Instant) -> Wrote {
+        self.write(&[IoSlice::new(piece)], now)
     }
 
     /// Writes pieces; the caller has flushed. What the socket took is the caller's to account for.
     pub(crate) fn write_pieces(&self, pieces: &[&Bytes], now: Instant) -> Wrote {
-        if let [piece] = pieces {
-            return self.write(&[IoSlice::new(piece)], now);
-        }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut used = 0;
         for (slot, piece) in slices.iter_mut().zip(pieces) {
@@ -185,6 +215,7 @@ impl Conn {
 
     /// Keeps the part of a piece that the socket did not take.
     pub(crate) fn keep_rest(&self, rest: Bytes) {
+        self.clear.set(false);
         self.out.borrow_mut().rest = rest;
     }
 
@@ -205,12 +236,15 @@ impl Conn {
             Ok(0) => self.close(Closed::Io(ErrorKind::WriteZero)),
             Ok(count) => {
                 self.blocked_since.set(None);
-                self.session
-                    .bytes_out
-                    .fetch_add(count as u64, Ordering::Relaxed);
+                let uncounted = self.uncounted.get() + count as u64;
+                self.uncounted.set(uncounted);
+                if uncounted >= COUNT_BYTES {
+                    self.count();
+                }
                 return Wrote::Some(count);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.clear.set(false);
                 if self.blocked_since.get().is_none() {
                     self.blocked_since.set(Some(now));
                     self.tell();
@@ -220,5 +254,11 @@ impl Conn {
             Err(error) => self.close(Closed::Io(error.kind())),
         }
         Wrote::Nothing
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.count();
     }
 }

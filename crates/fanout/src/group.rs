@@ -197,6 +197,16 @@ impl Group {
         let Some(seat) = self.viewers.get_mut(index) else {
             return;
         };
+        // nearly always: caught up but for the newest piece, and a socket with room
+        if seat.cursor + 1 == self.mirror.end()
+            && seat.is_plain()
+            && let Some(piece) = self.mirror.newest()
+        {
+            let sent = seat.serve_newest(piece, now);
+            tally.served += u64::from(sent > 0);
+            tally.bytes += sent as u64;
+            return;
+        }
         if seat.conn.is_blocked() {
             tally.blocked += 1;
             return;
@@ -221,6 +231,30 @@ impl Group {
 }
 
 impl Seat {
+    /// True when the next piece may go straight to the socket.
+    fn is_plain(&self) -> bool {
+        self.conn.is_clear()
+            && !self.paused
+            && !self.at_entry
+            && self.prelude.is_none()
+            && self.waiting_since.is_none()
+    }
+
+    fn serve_newest(&mut self, piece: &Piece, now: Instant) -> usize {
+        let Wrote::Some(count) = self.conn.write_piece(&piece.bytes, now) else {
+            return 0;
+        };
+        self.last_sent = now;
+        if count > 0 {
+            self.cursor += 1;
+            if count < piece.bytes.len() {
+                self.conn.keep_rest(piece.bytes.slice(count..));
+                self.conn.flush(now);
+            }
+        }
+        count
+    }
+
     /// Writes what is new, as far as the socket takes it; returns the bytes of media written.
     fn serve(
         &mut self,
@@ -293,18 +327,11 @@ impl Seat {
     fn write(&mut self, mirror: &Mirror, now: Instant) -> usize {
         let mut sent = 0;
         loop {
-            // the common case: one new piece and nothing else
-            let lone = self.prelude.is_none() && self.cursor + 1 == mirror.end();
-            let wrote = match mirror.piece(self.cursor) {
-                Some(piece) if lone => self.conn.write_pieces(&[&piece.bytes], now),
-                _ => {
-                    let pieces = self.gather(mirror);
-                    if pieces.is_empty() {
-                        return sent;
-                    }
-                    self.conn.write_pieces(&pieces, now)
-                }
-            };
+            let pieces = self.gather(mirror);
+            if pieces.is_empty() {
+                return sent;
+            }
+            let wrote = self.conn.write_pieces(&pieces, now);
             let Wrote::Some(count) = wrote else {
                 return sent;
             };

@@ -70,13 +70,13 @@ impl Fanout {
                 index: RefCell::default(),
                 queue: RefCell::default(),
                 queued: Notify::new(),
-                pace: RefCell::new(Pace::new(clock::now())),
+                pace: RefCell::default(),
                 viewers: Cell::new(0),
             }),
         }
     }
 
-    /// The time between passes that this core's load asks for now; zero when idle. Publishers' reads may be merged
+    /// How long media waits for more on this core, as its load asks for now; zero when idle. Publishers' reads may be merged
     /// as far.
     pub fn interval(&self) -> Duration {
         self.inner.pace.borrow().interval()
@@ -163,7 +163,7 @@ impl Fanout {
             cost += self.round(&group).await;
         }
         if adaptive {
-            self.inner.pace.borrow_mut().passed(began, cost);
+            self.inner.pace.borrow_mut().passed(cost);
         }
         // sockets and timers have their turn even when groups are always due
         tokio::task::yield_now().await;

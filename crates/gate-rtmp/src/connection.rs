@@ -378,6 +378,7 @@ impl Connection {
         if let Some(closed) = self.conn.closed() {
             return Err(closed.into());
         }
+        self.conn.count();
         let settings = self.gate.settings();
         if self.conn.blocked_for(now) >= settings.write_timeout {
             return Err(End::told("write_timeout", "the peer's socket took nothing"));

@@ -172,6 +172,11 @@ impl Mirror {
         self.pieces.get(usize::try_from(index).ok()?)
     }
 
+    /// The newest piece.
+    pub fn newest(&self) -> Option<&Arc<Piece>> {
+        self.pieces.back()
+    }
+
     /// The first piece from `sequence` on at which a decoder can begin.
     pub fn entry_from(&self, sequence: u64) -> Option<u64> {
         let from = sequence.max(self.first);

@@ -5,17 +5,21 @@
 //! tick however much arrived.
 //! Does not: decide which mode suits (the gate does).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// A non-blocking TCP stream of this core.
 #[derive(Debug)]
 pub struct Socket {
+    /// The descriptor of the stream in `mode`; `None` once that is closed. Here it costs no look through pointers.
+    descriptor: Cell<Option<RawFd>>,
     mode: RefCell<Mode>,
     peer: SocketAddr,
 }
@@ -38,6 +42,7 @@ impl Socket {
     pub fn new(stream: TcpStream, peer: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
+            descriptor: Cell::new(Some(stream.as_raw_fd())),
             mode: RefCell::new(Mode::Watched(Rc::new(stream))),
             peer,
         })
@@ -57,24 +62,29 @@ impl Socket {
     ///
     /// Leaves it watched while a task waits in [`Socket::readable`] or [`Socket::writable`].
     pub fn poll_on_timer(&self) -> io::Result<()> {
-        let mut mode = self.mode.borrow_mut();
-        *mode = match std::mem::replace(&mut *mode, Mode::Closed) {
+        self.switch(|mode| match mode {
             Mode::Watched(stream) => match Rc::try_unwrap(stream) {
-                Ok(stream) => Mode::Polled(stream.into_std()?),
-                Err(awaited) => Mode::Watched(awaited),
+                Ok(stream) => Ok(Mode::Polled(stream.into_std()?)),
+                Err(awaited) => Ok(Mode::Watched(awaited)),
             },
-            other => other,
-        };
-        Ok(())
+            other => Ok(other),
+        })
     }
 
     /// Puts the socket back under the runtime's watch.
     pub fn watch(&self) -> io::Result<()> {
+        self.switch(|mode| match mode {
+            Mode::Polled(stream) => Ok(Mode::Watched(Rc::new(TcpStream::from_std(stream)?))),
+            other => Ok(other),
+        })
+    }
+
+    fn switch(&self, change: impl FnOnce(Mode) -> io::Result<Mode>) -> io::Result<()> {
         let mut mode = self.mode.borrow_mut();
-        *mode = match std::mem::replace(&mut *mode, Mode::Closed) {
-            Mode::Polled(stream) => Mode::Watched(Rc::new(TcpStream::from_std(stream)?)),
-            other => other,
-        };
+        // a failed change closes the stream: its number may be another's from then on
+        let descriptor = self.descriptor.take();
+        *mode = change(std::mem::replace(&mut *mode, Mode::Closed))?;
+        self.descriptor.set(descriptor);
         Ok(())
     }
 
@@ -88,11 +98,22 @@ impl Socket {
     }
 
     /// Writes one slice as far as the socket takes it; `WouldBlock` when it takes nothing.
+    ///
+    /// This is the call that fan-out consists of: it goes to the kernel straight, and asks the runtime only when the
+    /// socket is full, so that [`Socket::writable`] waits.
+    #[allow(unsafe_code, reason = "a descriptor kept beside its owner can only be borrowed unsafely")]
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &*self.mode.borrow() {
-            Mode::Watched(stream) => stream.try_write(bytes),
-            Mode::Polled(stream) => (&mut &*stream).write(bytes),
-            Mode::Closed => Err(closed()),
+        let Some(descriptor) = self.descriptor.get() else { return Err(closed()) };
+        // SAFETY: `mode` owns the stream with this descriptor and keeps it open: it is taken away before anything that
+        // could close it (`switch`) and given back only when the stream lives on, and `self` is borrowed here.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        match send(borrowed, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(count) => Ok(count),
+            Err(rustix::io::Errno::AGAIN) => match &*self.mode.borrow() {
+                Mode::Watched(stream) => stream.try_write(bytes),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            },
+            Err(error) => Err(error.into()),
         }
     }
 
