@@ -136,7 +136,8 @@ pub async fn close_gently(conn: &Conn) {
 }
 
 async fn discard(socket: &Socket) {
-    let mut buffer = [0; 4096];
+    // on the heap: an array would be part of every session's future
+    let mut buffer = vec![0; 4096];
     loop {
         match socket.read(&mut buffer) {
             Ok(0) => return,

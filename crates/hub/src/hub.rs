@@ -130,6 +130,12 @@ impl Hub {
         stream.is_some_and(|stream| stream.is_live())
     }
 
+    /// Whether `key` has pictures and sound, in this order; `None` while that is not certain.
+    pub fn media(&self, now: Instant, key: &StreamKey) -> Option<(bool, bool)> {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.and_then(|stream| stream.media(now))
+    }
+
     /// Ends what has waited long enough and forgets streams that nobody needs. Call it every second or so.
     pub fn sweep(&self, now: Instant) {
         for stream in self.all() {

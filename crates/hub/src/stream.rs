@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use weir_media::{Frame, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
+use weir_media::{Frame, Media, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
 
 use crate::gop::Gop;
 use crate::log::{Format, FormatId, Log, Setup};
@@ -19,6 +19,9 @@ use crate::reader::{Feed, Mirror, Reader, StartPoint, Synced, ViewerPlace};
 use crate::sessions::Session;
 use crate::settings::{Settings, Start};
 use crate::timeline::Timeline;
+
+/// After this long a medium that has not come is taken not to come: encoders begin all tracks within it.
+const MEDIA_SETTLED: Duration = Duration::from_secs(1);
 
 /// A stream. Shared by its publisher, its readers and the hub's table.
 #[derive(Debug)]
@@ -142,6 +145,17 @@ impl Stream {
 
     pub(crate) fn is_live(&self) -> bool {
         self.state.lock().publisher.is_some()
+    }
+
+    /// Whether the stream has pictures and sound; `None` while that is not certain.
+    pub(crate) fn media(&self, now: Instant) -> Option<(bool, bool)> {
+        let state = self.state.lock();
+        let has = |media| state.tracks.iter().any(|track| track.track.media == media);
+        let (video, audio) = (has(Media::Video), has(Media::Audio));
+        let settled = state
+            .published_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= MEDIA_SETTLED);
+        ((video && audio) || (settled && (video || audio))).then_some((video, audio))
     }
 
     pub(crate) fn set_settings(&self, settings: Arc<Settings>) {
