@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod log;
 pub mod origin;
+pub mod relay;
 pub mod run;
 #[cfg(target_os = "linux")]
 pub mod systemd;

@@ -43,7 +43,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn bind(key: &'static str, source: BindError) -> Self {
+    pub(crate) fn bind(key: &'static str, source: BindError) -> Self {
         let flag = key.replace('.', "-");
         let variable = format!("WEIR_{}", flag.replace('-', "_").to_uppercase());
         Self::Bind {
@@ -111,6 +111,11 @@ impl Origin {
         let rtmp = weir_gate_rtmp::Settings {
             chunk_size: config.rtmp.chunk_size,
         };
+        let http = weir_gate_flv::Settings {
+            cors_origin: config.http.cors_origin.header().unwrap_or_default().to_owned(),
+            max_head_bytes: config.http.max_head_size.bytes(),
+            publish: config.http.publish,
+        };
         let main = {
             let (hub, admission, shared) =
                 (Arc::clone(&hub), admission.clone(), Arc::clone(&shared));
@@ -130,6 +135,10 @@ impl Origin {
                 );
                 for listener in seed.rtmp {
                     core.spawn(weir_gate_rtmp::listen::serve(gate.clone(), listener, rtmp));
+                }
+                for listener in seed.http {
+                    let http = http.clone();
+                    core.spawn(weir_gate_flv::listen::serve(gate.clone(), listener, http));
                 }
             }
         };

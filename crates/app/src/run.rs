@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use weir_net::cores::Shutdown;
 
+use crate::api::{self, Api};
 use crate::cli::{Exit, Settings};
 use crate::config::{Config, Loaded};
 use crate::origin::{Listening, Origin};
@@ -64,23 +65,31 @@ fn complain(what: &dyn std::fmt::Display) {
 async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let mut registry = Registry::with_prefix("weir");
+    let sockets = api::Sockets::bind(&loaded.config)?;
     let origin = Origin::start(
         &loaded.config,
         activation::inherited(),
         &mut registry,
         &shutdown,
     )?;
-    let origin = Arc::new(origin);
-    greet(origin.listening());
-    notify(systemd::ready());
-    let reloader = Reloader {
-        settings,
-        current: Mutex::new(loaded.config),
-        origin: Arc::clone(&origin),
-        logs,
-    };
+    let mut listening = origin.listening().to_vec();
+    listening.extend(sockets.listening());
+    let reloader = Reloader::new(settings, loaded.config, Arc::new(origin), logs);
     let reloader = Arc::new(reloader);
-    let signalled = signals(&reloader).await?;
+    let api = Api::new(Arc::clone(&reloader), registry, &shutdown);
+    greet(&listening);
+    notify(systemd::ready());
+    // the API answers until the drain has ended
+    tokio::select! {
+        ended = until_drained(&reloader, &shutdown) => ended,
+        failed = api.serve(sockets) => match failed? {},
+    }
+}
+
+/// Waits for a signal, then drains.
+async fn until_drained(reloader: &Arc<Reloader>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let origin = reloader.origin();
+    let signalled = signals(reloader).await?;
     tracing::info!(
         signal = signalled,
         sessions = origin.hub().sessions().len(),
@@ -89,8 +98,7 @@ async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow:
     notify(systemd::stopping());
     shutdown.drain();
     let deadline = reloader.current().server.drain_timeout;
-    drain(&origin, &shutdown, deadline).await?;
-    Ok(())
+    drain(origin, shutdown, deadline).await
 }
 
 /// Lets sessions end by themselves until the deadline or a second signal, then ends them.
@@ -166,6 +174,21 @@ pub struct Reloaded {
 }
 
 impl Reloader {
+    /// Reloads `origin` and `logs`, which run with `config`, from what `settings` name.
+    pub fn new(settings: Settings, config: Config, origin: Arc<Origin>, logs: log::Handle) -> Self {
+        Self {
+            settings,
+            current: Mutex::new(config),
+            origin,
+            logs,
+        }
+    }
+
+    /// What is reloaded.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
     /// The configuration in force.
     pub fn current(&self) -> Config {
         self.current

@@ -405,6 +405,8 @@ impl Connection {
 
     /// Ends a player that has waited long enough for its stream.
     fn waiting(&mut self, now: Instant, play_wait: Duration) -> Result<Option<Instant>, End> {
+        // a publisher that was lost may come back within its grace time, however short the wait for a first one is
+        let wait = play_wait.max(self.gate.hub.settings().grace);
         let mut next = None;
         for playing in &self.playing {
             let Some(watching) = playing.viewer.watching() else {
@@ -413,7 +415,7 @@ impl Connection {
             if watching.live {
                 continue;
             }
-            let due = watching.last_sent + play_wait;
+            let due = watching.last_sent + wait;
             if due <= now {
                 self.session
                     .close_play(playing.format.msid, StatusCode::PlayStreamNotFound)?;

@@ -35,8 +35,8 @@ pub enum InvalidUrl {
     /// The scheme is not `rtmp`.
     #[error("address does not begin with rtmp://")]
     Scheme,
-    /// There is no host.
-    #[error("address has no host")]
+    /// There is no host, or it has characters that no host has.
+    #[error("address has no sound host")]
     Host,
     /// The port is no number of 1..=65535.
     #[error("address has a wrong port")]
@@ -104,7 +104,8 @@ fn split_authority(authority: &str) -> Result<(&str, u16), InvalidUrl> {
             None => (host_port, None),
         }
     };
-    if host.is_empty() {
+    // none of these can be in a host (RFC 3986 §3.2.2), and written out again they would mean something else
+    if host.is_empty() || host.contains(['[', ']', '?', '#']) {
         return Err(InvalidUrl::Host);
     }
     let port = match port {
@@ -262,6 +263,9 @@ mod tests {
         assert_eq!(error("h/a/s"), InvalidUrl::Scheme);
         assert_eq!(error("rtmp:///a/s"), InvalidUrl::Host);
         assert_eq!(error("rtmp://[::1/a/s"), InvalidUrl::Host);
+        assert_eq!(error("rtmp://[[]/a/s"), InvalidUrl::Host);
+        assert_eq!(error("rtmp://h]/a/s"), InvalidUrl::Host);
+        assert_eq!(error("rtmp://h?x/a/s"), InvalidUrl::Host);
         assert_eq!(error("rtmp://h:0/a/s"), InvalidUrl::Port);
         assert_eq!(error("rtmp://h:+1/a/s"), InvalidUrl::Port);
         assert_eq!(error("rtmp://h:65536/a/s"), InvalidUrl::Port);

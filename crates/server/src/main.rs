@@ -1,18 +1,67 @@
 //! The binary `weir`: subcommands and nothing but wiring.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
-use weir_app::cli::{self, Command, Exit};
+use clap::{Args, FromArgMatches};
+use weir_app::cli::{self, Check, Command, Exit};
+use weir_app::{config, relay, run};
 
 fn main() -> ExitCode {
-    let bench = clap::Command::new("bench");
+    let bench = weir_bench::Args::augment_args(clap::Command::new("bench"));
     let command = match cli::parse(std::env::args_os(), bench) {
         Ok(command) => command,
+        // also help and version, which are no errors
         Err(error) => error.exit(),
     };
-    let exit = match command {
-        Command::Origin(settings) => weir_app::run::origin(&settings),
-        Command::Check(_) | Command::Relay(_) | Command::Bench(_) => Exit::Usage,
+    match command {
+        Command::Origin(settings) => run::origin(&settings).into(),
+        Command::Check(arguments) => check(&arguments).into(),
+        Command::Relay(arguments) => relay::run(&arguments).into(),
+        Command::Bench(matches) => self::bench(&matches),
+    }
+}
+
+/// Says what is wrong with a configuration, or what it sets.
+fn check(arguments: &Check) -> Exit {
+    if arguments.defaults {
+        say(config::sample());
+        return Exit::Success;
+    }
+    match run::load(&arguments.settings) {
+        Ok(loaded) => {
+            say(loaded.report());
+            say("configuration is valid\n");
+            Exit::Success
+        }
+        Err(problems) => {
+            complain(&problems);
+            Exit::Usage
+        }
+    }
+}
+
+fn bench(matches: &clap::ArgMatches) -> ExitCode {
+    let arguments = match weir_bench::Args::from_arg_matches(matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
     };
-    exit.into()
+    match weir_bench::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::from(weir_bench::exit_code(&error))
+        }
+    }
+}
+
+// a reader that has closed its end wants no more words, so a failure to write them is none of the command's
+
+fn say(text: impl Display) {
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "weir: {text}");
 }

@@ -1,0 +1,325 @@
+//! The heads of answers, and answers in plain text.
+//!
+//! Owns: status lines, the fields that every answer has, and what pages of other origins may do (CORS).
+//! Does not: write to sockets, or decide what to answer.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::egress::Framing;
+use crate::request::Request;
+
+/// A status and its reason phrase (RFC 9110, section 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status(pub(crate) u16, pub(crate) &'static str);
+
+impl Status {
+    pub(crate) const OK: Self = Self(200, "OK");
+    const NO_CONTENT: Self = Self(204, "No Content");
+    const SWITCHING: Self = Self(101, "Switching Protocols");
+    pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
+    pub(crate) const FORBIDDEN: Self = Self(403, "Forbidden");
+    pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
+    pub(crate) const METHOD: Self = Self(405, "Method Not Allowed");
+    pub(crate) const TIMEOUT: Self = Self(408, "Request Timeout");
+    pub(crate) const CONFLICT: Self = Self(409, "Conflict");
+    pub(crate) const LENGTH_REQUIRED: Self = Self(411, "Length Required");
+    pub(crate) const EXPECTATION_FAILED: Self = Self(417, "Expectation Failed");
+    pub(crate) const UPGRADE: Self = Self(426, "Upgrade Required");
+    pub(crate) const FIELDS_TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
+    pub(crate) const NOT_IMPLEMENTED: Self = Self(501, "Not Implemented");
+    pub(crate) const UNAVAILABLE: Self = Self(503, "Service Unavailable");
+    pub(crate) const VERSION: Self = Self(505, "HTTP Version Not Supported");
+}
+
+/// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Methods of streams.
+pub(crate) const STREAM_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
+
+/// Methods of everything else.
+pub(crate) const PAGE_METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// How long browsers may remember a preflight's answer, in seconds: a day, the most that any of them does.
+const PREFLIGHT_SECONDS: &str = "86400";
+
+/// When a client that was refused for want of room may try again, in seconds. Sooner, and a storm of them keeps the
+/// server busy saying no.
+const RETRY_SECONDS: &str = "5";
+
+/// What all answers to one request have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Manner {
+    /// The connection takes another request after this one.
+    pub(crate) keep_alive: bool,
+    /// HTTP/1.0.
+    is_old: bool,
+    /// The answer to HEAD has no body.
+    pub(crate) head_only: bool,
+    allow_origin: Option<String>,
+    /// The answer is for this origin only.
+    varies: bool,
+}
+
+impl Manner {
+    /// The manner in which `request` is answered. `cors` is `*`, or the origins that may use the answer, separated by commas.
+    pub(crate) fn new(request: &Request, cors: &str) -> Self {
+        let any = cors.trim() == "*";
+        let allow_origin = if any {
+            Some("*".to_owned())
+        } else {
+            let asks = |origin: &&str| request.origin.as_deref() == Some(*origin);
+            cors.split(',').map(str::trim).find(asks).map(str::to_owned)
+        };
+        Self {
+            keep_alive: request.keep_alive,
+            is_old: request.is_old,
+            head_only: request.method == crate::request::Method::Head,
+            allow_origin,
+            varies: !any && !cors.trim().is_empty(),
+        }
+    }
+
+    fn begin(&self, status: Status, at: SystemTime, out: &mut Vec<u8>) {
+        let Status(number, reason) = status;
+        let _ = write!(
+            Text(out),
+            "HTTP/1.1 {number} {reason}\r\nServer: Weir\r\nDate: "
+        );
+        write_date(at, out);
+        out.extend_from_slice(b"\r\n");
+        if let Some(origin) = &self.allow_origin {
+            field("Access-Control-Allow-Origin", origin, out);
+            field(
+                "Access-Control-Expose-Headers",
+                "Content-Length, Date, Retry-After",
+                out,
+            );
+        }
+        if self.varies {
+            field("Vary", "Origin", out);
+        }
+        if status == Status::SWITCHING {
+            return;
+        }
+        if !self.keep_alive {
+            field("Connection", "close", out);
+        } else if self.is_old {
+            field("Connection", "keep-alive", out);
+        }
+    }
+
+    /// Appends an answer in plain text, or of another type if `fields` say so.
+    pub(crate) fn write_text(
+        &self,
+        status: Status,
+        fields: &[(&str, &str)],
+        text: &str,
+        at: SystemTime,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin(status, at, out);
+        if !fields.iter().any(|(name, _)| *name == "Content-Type") {
+            field("Content-Type", "text/plain; charset=utf-8", out);
+        }
+        if status == Status::UNAVAILABLE {
+            field("Retry-After", RETRY_SECONDS, out);
+        }
+        for (name, value) in fields {
+            field(name, value, out);
+        }
+        field("Content-Length", &text.len().to_string(), out);
+        out.extend_from_slice(b"\r\n");
+        if !self.head_only {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// Appends the head of a stream.
+    pub(crate) fn write_stream(&self, framing: Framing, at: SystemTime, out: &mut Vec<u8>) {
+        self.begin(Status::OK, at, out);
+        field("Content-Type", "video/x-flv", out);
+        field("Cache-Control", "no-cache, no-store", out);
+        if framing == Framing::Chunked {
+            field("Transfer-Encoding", "chunked", out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends the answer to a WebSocket handshake (RFC 6455, section 4.2.2).
+    pub(crate) fn write_upgrade(&self, accept: &str, at: SystemTime, out: &mut Vec<u8>) {
+        self.begin(Status::SWITCHING, at, out);
+        field("Connection", "Upgrade", out);
+        field("Upgrade", "websocket", out);
+        field("Sec-WebSocket-Accept", accept, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends the answer to OPTIONS: what may be asked, by pages too (Fetch standard, section 3.2).
+    pub(crate) fn write_options(
+        &self,
+        methods: &str,
+        request: &Request,
+        at: SystemTime,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin(Status::NO_CONTENT, at, out);
+        field("Allow", methods, out);
+        if self.allow_origin.is_some() {
+            field("Access-Control-Allow-Methods", methods, out);
+            field("Access-Control-Max-Age", PREFLIGHT_SECONDS, out);
+            if let Some(headers) = &request.requested_headers {
+                field("Access-Control-Allow-Headers", headers, out);
+            }
+            if request.private_network {
+                field("Access-Control-Allow-Private-Network", "true", out);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn field(name: &str, value: &str, out: &mut Vec<u8>) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Bytes that take formatted text; they never fail.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Appends a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). Times before 1970 are 1970.
+fn write_date(at: SystemTime, out: &mut Vec<u8>) {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb",
+    ];
+    let seconds = at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // years that begin in March have their leap day at the end: 146,097 days are 400 of them, and
+    // 1970-01-01 is day 719,468 from the first of March of year 0
+    let of_calendar = days + 719_468;
+    let era = of_calendar / 146_097;
+    let of_era = of_calendar % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year_of_era + u64::from(month >= 10);
+    let name = |names: &'static [&str], index: u64| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| names.get(index))
+            .copied()
+            .unwrap_or_default()
+    };
+    let _ = write!(
+        Text(out),
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        name(&DAYS, days % 7),
+        name(&MONTHS, month),
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::Heads;
+    use std::time::Duration;
+
+    fn request(fields: &str) -> Box<Request> {
+        let mut heads = Heads::new(1000);
+        heads.push(format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes());
+        heads.pull().expect("valid").expect("whole")
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn dates() {
+        let date = |seconds| text(|out| write_date(UNIX_EPOCH + Duration::from_secs(seconds), out));
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(date(1_735_689_599), "Tue, 31 Dec 2024 23:59:59 GMT");
+        assert_eq!(date(4_107_542_400), "Mon, 01 Mar 2100 00:00:00 GMT");
+    }
+
+    #[test]
+    fn origins_that_may_use_the_answer() {
+        let asked = request("Origin: https://a.example\r\n");
+        let manner = |cors| Manner::new(&asked, cors);
+        assert_eq!(manner("*").allow_origin.as_deref(), Some("*"));
+        assert!(!manner("*").varies);
+        let listed = manner("https://b.example, https://a.example");
+        assert_eq!(listed.allow_origin.as_deref(), Some("https://a.example"));
+        assert!(listed.varies);
+        let other = manner("https://b.example");
+        assert!(other.allow_origin.is_none() && other.varies);
+        assert_eq!(
+            manner(""),
+            Manner {
+                keep_alive: true,
+                ..Manner::default()
+            }
+        );
+    }
+
+    #[test]
+    fn heads_of_streams_by_version() {
+        let manner = Manner::new(&request(""), "*");
+        let chunked = text(|out| manner.write_stream(Framing::Chunked, UNIX_EPOCH, out));
+        assert!(chunked.contains("\r\nTransfer-Encoding: chunked\r\n"));
+        assert!(!chunked.contains("Connection"));
+        let old = Manner {
+            is_old: true,
+            ..Manner::default()
+        };
+        let raw = text(|out| old.write_stream(Framing::Raw, UNIX_EPOCH, out));
+        assert!(raw.contains("\r\nConnection: close\r\n") && !raw.contains("chunked"));
+    }
+
+    #[test]
+    fn a_preflight_is_told_what_it_asks() {
+        let asked = request(
+            "Access-Control-Request-Headers: range\r\n\
+             Access-Control-Request-Private-Network: true\r\n",
+        );
+        let manner = Manner::new(&asked, "*");
+        let answer = text(|out| manner.write_options(STREAM_METHODS, &asked, UNIX_EPOCH, out));
+        assert!(answer.contains("\r\nAccess-Control-Allow-Private-Network: true\r\n"));
+        assert!(answer.contains("\r\nAccess-Control-Allow-Headers: range\r\n"));
+        let silent = Manner::new(&asked, "");
+        let answer = text(|out| silent.write_options(STREAM_METHODS, &asked, UNIX_EPOCH, out));
+        assert!(!answer.contains("Access-Control"));
+    }
+
+    #[test]
+    fn texts_say_their_length_even_without_their_body() {
+        let manner = Manner {
+            head_only: true,
+            ..Manner::default()
+        };
+        let answer =
+            text(|out| manner.write_text(Status::UNAVAILABLE, &[], "full\n", UNIX_EPOCH, out));
+        assert!(answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"));
+        assert!(answer.contains("\r\nRetry-After: 5\r\n"));
+    }
+}
