@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn memory_is_found_by_name() {
-        let meminfo = "MemTotal:       8000 kB\nMemFree: 1 kB\nMemAvailable:   6000 kB\nSwapTotal: 10 kB\nSwapFree: 9 kB\n";
+        let meminfo = "MemTotal:       8000 kB\nMemFree: 1 kB\nMemAvailable:   6000 kB\n\
+                       SwapTotal: 10 kB\nSwapFree: 9 kB\n";
         let memory = Memory {
             total: 8000,
             available: 6000,
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn sockets_are_found_by_name() {
-        let sockstat = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 3 alloc 6 mem 1\nUDP: inuse 2 mem 0\nUDPLITE: inuse 7\n";
+        let sockstat = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 3 alloc 6 mem 1\n\
+                        UDP: inuse 2 mem 0\nUDPLITE: inuse 7\n";
         let sockets = Sockets {
             tcp: 5,
             time_wait: 3,

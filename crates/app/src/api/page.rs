@@ -13,8 +13,8 @@ use super::answer::Failure;
 /// Entries of a page when the request does not say; SRS has the same.
 const DEFAULT_COUNT: u32 = 10;
 
-/// Most entries of a page. One of a thousand streams is about 1 MB of JSON, made in a few milliseconds on the thread that
-/// also serves signals; ten times that would hold it up.
+/// Most entries of a page. One of a thousand streams is about 1 MB of JSON, made in a few
+/// milliseconds on the thread that also serves signals; ten times that would hold it up.
 const MOST_COUNT: u32 = 1000;
 
 /// Which part of a list is asked for.
