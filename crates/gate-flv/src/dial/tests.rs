@@ -1,3 +1,7 @@
+//! What a client makes of answers.
+//!
+//! Owns: the tests of requests and answers, in pieces of any size. Does not: open sockets.
+
 use super::response::{Coding, Head, Heads, MAX_HEAD_BYTES, request};
 use super::*;
 use crate::body::Part;

@@ -1,3 +1,7 @@
+//! What attempts make of redirects and failures.
+//!
+//! Owns: the tests of `dial` that need no server of their own. Does not: test sessions (`weir-rtmp` does).
+
 use super::*;
 use std::cell::RefCell;
 
