@@ -1,1 +1,59 @@
-//! Fuzz entry points.
+//! Fuzz entry points for every parser and session.
+//!
+//! Owns: [`TARGETS`], one function for each parser and each session, that takes any bytes and panics when an invariant
+//! breaks; [`mutation`], a small deterministic fuzzer for ordinary tests. Each target states its own form of input.
+//! `fuzz/libfuzzer` runs the same functions under libFuzzer, `tests/corpus.rs` runs them on the files of `corpus/`.
+//! Does not: judge what a parser makes of sound input; the unit tests of its crate do.
+//!
+//! What is asserted throughout: no panic; memory within its bound; the result does not depend on how the input was
+//! cut into pieces; what was parsed, written and parsed again is the same; offsets in errors lie within the input.
+
+#![forbid(unsafe_code)]
+
+mod amf;
+mod chunk;
+mod chunk_forms;
+mod client;
+mod codec;
+mod flv;
+mod handshake;
+pub mod mutation;
+mod names;
+mod pieces;
+mod server;
+mod wire;
+
+pub use amf::{amf0, amf3};
+pub use chunk::{chunk_reader, rtmp_command};
+pub use chunk_forms::chunk_forms;
+pub use client::client_session;
+pub use codec::{codec_describe, codec_frame, nal_units};
+pub use flv::{flv_header, flv_reader};
+pub use handshake::{handshake_client, handshake_server};
+pub use names::{rtmp_url, stream_key};
+pub use server::server_session;
+pub use wire::wire_cursors;
+
+/// A fuzz target: takes any bytes, panics when an invariant breaks.
+pub type Target = fn(&[u8]);
+
+/// Every target by name; the name is also that of its corpus folder and of its libFuzzer binary.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("amf0", amf0),
+    ("amf3", amf3),
+    ("chunk_forms", chunk_forms),
+    ("chunk_reader", chunk_reader),
+    ("client_session", client_session),
+    ("codec_describe", codec_describe),
+    ("codec_frame", codec_frame),
+    ("flv_header", flv_header),
+    ("flv_reader", flv_reader),
+    ("handshake_client", handshake_client),
+    ("handshake_server", handshake_server),
+    ("nal_units", nal_units),
+    ("rtmp_command", rtmp_command),
+    ("rtmp_url", rtmp_url),
+    ("server_session", server_session),
+    ("stream_key", stream_key),
+    ("wire_cursors", wire_cursors),
+];

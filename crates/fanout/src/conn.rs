@@ -114,7 +114,8 @@ impl Conn {
     /// Notes that the socket has room again.
     pub fn unblock(&self) {
         self.blocked_since.set(None);
-        self.clear.set(self.is_flushed() && self.closed.get().is_none());
+        self.clear
+            .set(self.is_flushed() && self.closed.get().is_none());
     }
 
     /// How long the socket has taken nothing.

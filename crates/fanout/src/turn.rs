@@ -9,6 +9,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -76,12 +77,6 @@ impl Fanout {
         }
     }
 
-    /// How long media waits for more on this core, as its load asks for now; zero when idle. Publishers' reads may be merged
-    /// as far.
-    pub fn interval(&self) -> Duration {
-        self.inner.pace.borrow().interval()
-    }
-
     /// Adds a viewer of `stream` on `conn`, in the format that `make` builds. Say what precedes the media, then call
     /// [`Viewer::resume`] for what it can have at once.
     ///
@@ -124,6 +119,12 @@ impl Fanout {
         let mut tokens = Vec::new();
         loop {
             self.wait(&mut tokens).await;
+            // a calm wait ends with its time, and leaves the news to be taken
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = self
+                .inner
+                .mailbox
+                .poll_take(&mut context, false, &mut tokens);
             let now = clock::now();
             for token in tokens.drain(..) {
                 if let Some(group) = self.group(token as usize) {
@@ -142,7 +143,8 @@ impl Fanout {
             .borrow()
             .peek()
             .map(|Reverse((due, _))| *due);
-        let news = poll_fn(|context| self.inner.mailbox.poll_take(context, tokens));
+        let calm = due.is_some();
+        let news = poll_fn(|context| self.inner.mailbox.poll_take(context, calm, tokens));
         tokio::select! {
             biased;
             () = news => {}
@@ -153,17 +155,18 @@ impl Fanout {
 
     /// Serves every group that is due.
     async fn pass(&self, began: Instant) {
-        let mut cost = Duration::ZERO;
+        self.inner.pace.borrow_mut().begin(began);
+        let mut watch = Stopwatch::start();
         let mut adaptive = false;
         while let Some(token) = self.next_due(began) {
             let Some(group) = self.group(token) else {
                 continue;
             };
             adaptive |= matches!(group.borrow().latency(), weir_hub::Latency::Adaptive { .. });
-            cost += self.round(&group).await;
+            self.round(&group, &mut watch).await;
         }
         if adaptive {
-            self.inner.pace.borrow_mut().passed(cost);
+            self.inner.pace.borrow_mut().passed(watch.stop());
         }
         // sockets and timers have their turn even when groups are always due
         tokio::task::yield_now().await;
@@ -177,10 +180,9 @@ impl Fanout {
         }
     }
 
-    /// Serves all viewers of a group; returns the CPU time it took.
-    async fn round(&self, group: &Rc<RefCell<Group>>) -> Duration {
+    /// Serves all viewers of a group. The watch stands still while other tasks have their turn.
+    async fn round(&self, group: &Rc<RefCell<Group>>, watch: &mut Stopwatch) {
         let mut tally = Tally::default();
-        let mut cost = Duration::ZERO;
         let mut from = Some(0);
         let mut now = clock::now();
         {
@@ -189,14 +191,14 @@ impl Fanout {
             group.sync(now);
         }
         while let Some(seat) = from {
-            let before = clock::thread_cpu();
             let hub = self.inner.hub.metrics();
             from = group
                 .borrow_mut()
                 .serve(seat, now, &self.inner.metrics, hub, &mut tally);
-            cost += clock::thread_cpu().saturating_sub(before);
             if from.is_some() {
+                watch.pause();
                 tokio::task::yield_now().await;
+                watch.resume();
                 now = clock::now();
             }
         }
@@ -205,7 +207,6 @@ impl Fanout {
         metrics.batch.observe(tally.served as f64);
         metrics.blocked.inc_by(tally.blocked);
         self.inner.hub.metrics().bytes_out.inc_by(tally.bytes);
-        cost
     }
 
     fn group(&self, token: usize) -> Option<Rc<RefCell<Group>>> {
@@ -220,7 +221,7 @@ impl Fanout {
         let due = self
             .inner
             .pace
-            .borrow()
+            .borrow_mut()
             .due(group.latency(), group.last_round, now);
         self.inner.queue.borrow_mut().push(Reverse((due, token)));
         self.inner.queued.notify_one();
@@ -261,6 +262,34 @@ impl Fanout {
                 .borrow_mut()
                 .retain(|_, known| *known != token);
         }
+    }
+}
+
+/// Measures this thread's CPU time. A reading is a system call, so there are two a pass and not two a group.
+struct Stopwatch {
+    before: Duration,
+    since: Duration,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            before: Duration::ZERO,
+            since: clock::thread_cpu(),
+        }
+    }
+
+    fn pause(&mut self) {
+        self.before += clock::thread_cpu().saturating_sub(self.since);
+    }
+
+    fn resume(&mut self) {
+        self.since = clock::thread_cpu();
+    }
+
+    fn stop(mut self) -> Duration {
+        self.pause();
+        self.before
     }
 }
 

@@ -275,7 +275,9 @@ fn fill(publisher: &mut Publisher, from: u32, count: u32) {
 
 fn sent(conn: &Conn) -> u64 {
     conn.count();
-    conn.session().bytes_out.load(std::sync::atomic::Ordering::Relaxed)
+    conn.session()
+        .bytes_out
+        .load(std::sync::atomic::Ordering::Relaxed)
 }
 
 fn small() -> Settings {

@@ -132,7 +132,7 @@ impl Connection {
             }
         }
         let now = clock::now();
-                // what is not certain is announced: a medium that comes unannounced is not played at all
+        // what is not certain is announced: a medium that comes unannounced is not played at all
         let (has_video, has_audio) = media.unwrap_or((true, true));
         framing.write_file_header(has_video, has_audio, &mut words);
         self.conn.say(&mut words, now);

@@ -111,7 +111,7 @@ impl Connection {
         Ok(Upload {
             body: Body::new(request.body),
             reader: flv::Reader::new(usize::try_from(limit).unwrap_or(usize::MAX)),
-            ingest: Ingest::new(publisher, self.opened.session().id, now),
+            ingest: self.gate.ingest(publisher, self.opened.session().id, now),
             tags: 0,
         })
     }
@@ -162,9 +162,8 @@ impl Connection {
                 continue;
             }
             arm(timer.as_mut(), deadline);
-            let beat = self.gate.fanout.interval();
-            let has_viewers = upload.ingest.publisher().has_viewers();
-            let tick = pace.next(now, read.bytes, has_viewers, beat);
+            let watched = upload.ingest.publisher().has_viewers();
+            let tick = self.gate.read_tick(&mut pace, now, read.bytes, watched);
             match tick {
                 Tick::Watch => conn.socket().watch()?,
                 Tick::At(_) => conn.socket().poll_on_timer()?,

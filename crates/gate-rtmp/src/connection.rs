@@ -255,7 +255,7 @@ impl Connection {
                 tracing::info!(session = %session.id, stream = %key, peer = %session.peer, "publishing");
                 session.set_activity(SessionRole::Publisher, Some(key));
                 self.publishing
-                    .begin(msid, Ingest::new(publisher, session.id, now));
+                    .begin(msid, self.gate.ingest(publisher, session.id, now));
                 Ok(self.session.accept_publish(msid)?)
             }
             Err(text) => {
@@ -434,9 +434,8 @@ impl Connection {
         let tick = if self.publishing.is_empty() || !self.playing.is_empty() {
             Tick::Watch
         } else {
-            let beat = self.gate.fanout.interval();
-            self.pace
-                .next(now, drained, self.publishing.has_viewers(), beat)
+            let watched = self.publishing.has_viewers();
+            self.gate.read_tick(&mut self.pace, now, drained, watched)
         };
         match tick {
             Tick::Watch => self.conn.socket().watch()?,

@@ -2,18 +2,21 @@
 //!
 //! Owns: [`Gate`], the bundle of handles, and the settings all gates obey. Does not: do anything with them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use weir_fanout::Fanout;
-use weir_hub::Hub;
+use weir_hub::{Hub, Publisher};
+use weir_media::SessionId;
 use weir_net::admission::Admission;
 use weir_net::cores::Core;
 
+use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::pace::{Load, ReadPace, Tick};
 
 /// What one read takes at most: about a socket buffer's worth, and small enough for the core's cache.
 const READ_BYTES: usize = 64 << 10;
@@ -66,6 +69,7 @@ pub struct Gate {
     pub metrics: Arc<Metrics>,
     settings: Arc<ArcSwap<Settings>>,
     scratch: Scratch,
+    publishers: Rc<Cell<usize>>,
 }
 
 impl Gate {
@@ -87,6 +91,7 @@ impl Gate {
             metrics,
             settings,
             scratch,
+            publishers: Rc::default(),
         }
     }
 
@@ -99,5 +104,26 @@ impl Gate {
     /// an await.
     pub fn scratch(&self) -> Scratch {
         Rc::clone(&self.scratch)
+    }
+
+    /// Takes messages for `publisher` on behalf of `session`.
+    pub fn ingest(&self, publisher: Publisher, session: SessionId, now: Instant) -> Ingest {
+        Ingest::new(publisher, session, Rc::clone(&self.publishers), now)
+    }
+
+    /// What to do before the next read from a publisher, after one that took `drained` bytes.
+    pub fn read_tick(
+        &self,
+        pace: &mut ReadPace,
+        now: Instant,
+        drained: usize,
+        watched: bool,
+    ) -> Tick {
+        let load = Load {
+            watched,
+            publishers: self.publishers.get(),
+            latency: self.hub.settings().latency,
+        };
+        pace.next(now, drained, load)
     }
 }

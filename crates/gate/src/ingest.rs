@@ -3,6 +3,8 @@
 //! Owns: the unwrapping of a publisher's 32-bit times, the classification of its messages, and the description of its
 //! tracks for the API. Does not: read sockets or chunks.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -27,10 +29,21 @@ pub enum IngestError {
     TakenOver(#[from] TakenOver),
 }
 
+/// One of the publishers that a core counts.
+#[derive(Debug)]
+struct Counted(Rc<Cell<usize>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
 /// A publisher and what is known of its messages so far.
 #[derive(Debug)]
 pub struct Ingest {
     publisher: Publisher,
+    _counted: Counted,
     session: SessionId,
     unwrapper: Unwrapper,
     looked: Vec<(TrackId, u8)>,
@@ -39,10 +52,16 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Takes messages for `publisher` on behalf of `session`.
-    pub fn new(publisher: Publisher, session: SessionId, now: Instant) -> Self {
+    pub(crate) fn new(
+        publisher: Publisher,
+        session: SessionId,
+        count: Rc<Cell<usize>>,
+        now: Instant,
+    ) -> Self {
+        count.set(count.get() + 1);
         Self {
             publisher,
+            _counted: Counted(count),
             session,
             unwrapper: Unwrapper::default(),
             looked: Vec::new(),

@@ -3,20 +3,25 @@
 //! Owns: the choice between watching a socket and polling it on a timer, and the timer's step. Does not: read.
 //!
 //! A publisher sends some 70 small messages a second. Watched, each wakes the core, and a thousand publishers are
-//! 70,000 wake-ups a second for a few bytes each. Nobody is served by that haste while nobody watches the stream, or
-//! while the core's viewers are served at a slower beat anyway; then the socket is polled.
+//! 70,000 wake-ups a second for a few bytes each. Nobody is served by that haste while nobody watches the stream, and
+//! a core with hundreds of publishers has better use for its time; then the sockets are polled.
 
 use std::time::{Duration, Instant};
 
+use weir_hub::Latency;
 use weir_net::clock;
 
 /// The step while nobody watches: a viewer who comes then is at most this far behind live for a moment.
 const UNWATCHED: Duration = Duration::from_millis(100);
 
-/// The longest step while somebody watches. It adds to the viewers' latency, so it stays well below theirs.
+/// The longest step while somebody watches. It adds to the viewers' latency.
 const WATCHED_MOST: Duration = Duration::from_millis(50);
 
-/// Beats of the fan-out shorter than this are not worth polling for.
+/// The step for each publisher of the core: to read one, and to serve its viewers what came, costs some 10 µs, and
+/// an eighth of the core may go into that.
+const WATCHED_EACH: Duration = Duration::from_micros(80);
+
+/// Steps shorter than this are not worth polling for.
 const WORTHWHILE: Duration = Duration::from_millis(5);
 
 /// More than this in one step means that the sender may be waiting for us: watch the socket again.
@@ -36,6 +41,34 @@ pub enum Tick {
     At(Instant),
 }
 
+/// What the pace of reads depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Somebody watches the stream.
+    pub watched: bool,
+    /// Publishers on this core.
+    pub publishers: usize,
+    /// The setting for merging writes: reads are merged no further.
+    pub latency: Latency,
+}
+
+impl Load {
+    fn step(self) -> Duration {
+        if !self.watched {
+            return UNWATCHED;
+        }
+        let most = match self.latency {
+            Latency::Fixed(latency) => latency / 4,
+            Latency::Adaptive { max } => max / 4,
+        };
+        let publishers = u32::try_from(self.publishers).unwrap_or(u32::MAX);
+        WATCHED_EACH
+            .saturating_mul(publishers)
+            .min(WATCHED_MOST)
+            .min(most)
+    }
+}
+
 /// The pace of one publisher's reads.
 #[derive(Debug)]
 pub struct ReadPace {
@@ -53,25 +86,15 @@ impl ReadPace {
         }
     }
 
-    /// What to do after a read that took `drained` bytes. `beat` is the fan-out's interval on this core.
-    pub fn next(
-        &mut self,
-        now: Instant,
-        drained: usize,
-        has_viewers: bool,
-        beat: Duration,
-    ) -> Tick {
+    /// What to do after a read that took `drained` bytes.
+    pub fn next(&mut self, now: Instant, drained: usize, load: Load) -> Tick {
         if drained > FULL {
             self.busy_until = now + Duration::from_secs(1);
         }
         if now < self.busy_until {
             return Tick::Watch;
         }
-        let step = if has_viewers {
-            beat.min(WATCHED_MOST)
-        } else {
-            UNWATCHED
-        };
+        let step = load.step();
         if step < WORTHWHILE {
             Tick::Watch
         } else {
@@ -97,42 +120,60 @@ impl Default for ReadPace {
 mod tests {
     use super::*;
 
+    const ADAPTIVE: Latency = Latency::Adaptive {
+        max: Duration::from_millis(350),
+    };
+
+    fn watched(publishers: usize) -> Load {
+        Load {
+            watched: true,
+            publishers,
+            latency: ADAPTIVE,
+        }
+    }
+
+    const UNSEEN: Load = Load {
+        watched: false,
+        publishers: 1,
+        latency: ADAPTIVE,
+    };
+
     #[test]
     fn an_unwatched_stream_is_polled_and_a_watched_one_is_not() {
         let now = clock::now();
         let mut pace = ReadPace::new(now);
-        assert_eq!(pace.next(now, 500, true, Duration::ZERO), Tick::Watch);
-        assert_eq!(
-            pace.next(now, 500, false, Duration::ZERO),
-            Tick::At(now + UNWATCHED)
-        );
+        assert_eq!(pace.next(now, 500, watched(1)), Tick::Watch);
+        assert_eq!(pace.next(now, 500, UNSEEN), Tick::At(now + UNWATCHED));
     }
 
     #[test]
-    fn a_loaded_core_reads_at_its_beat() {
+    fn many_publishers_are_polled_within_the_latency_that_is_set() {
         let now = clock::now();
         let mut pace = ReadPace::new(now);
-        let tick =
-            |pace: &mut ReadPace, millis| pace.next(now, 9, true, Duration::from_millis(millis));
-        assert_eq!(tick(&mut pace, 4), Tick::Watch);
-        assert_eq!(
-            tick(&mut pace, 12),
-            Tick::At(now + Duration::from_millis(10))
-        );
-        assert_eq!(tick(&mut pace, 300), Tick::At(now + WATCHED_MOST));
+        let after = |millis| Tick::At(now + Duration::from_millis(millis));
+        assert_eq!(pace.next(now, 9, watched(50)), Tick::Watch);
+        assert_eq!(pace.next(now, 9, watched(500)), after(40));
+        assert_eq!(pace.next(now, 9, watched(100_000)), after(50));
+        let at_once = Load {
+            latency: Latency::Fixed(Duration::ZERO),
+            ..watched(500)
+        };
+        assert_eq!(pace.next(now, 9, at_once), Tick::Watch);
+        let soon = Load {
+            latency: Latency::Fixed(Duration::from_millis(40)),
+            ..watched(500)
+        };
+        assert_eq!(pace.next(now, 9, soon), after(10));
     }
 
     #[test]
     fn a_large_publisher_is_watched() {
         let now = clock::now();
         let mut pace = ReadPace::new(now);
-        assert_eq!(pace.next(now, FULL + 1, false, Duration::ZERO), Tick::Watch);
+        assert_eq!(pace.next(now, FULL + 1, UNSEEN), Tick::Watch);
         let soon = now + Duration::from_millis(900);
-        assert_eq!(pace.next(soon, 10, false, Duration::ZERO), Tick::Watch);
+        assert_eq!(pace.next(soon, 10, UNSEEN), Tick::Watch);
         let later = now + Duration::from_millis(1001);
-        assert!(matches!(
-            pace.next(later, 10, false, Duration::ZERO),
-            Tick::At(_)
-        ));
+        assert!(matches!(pace.next(later, 10, UNSEEN), Tick::At(_)));
     }
 }

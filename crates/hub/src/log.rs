@@ -167,6 +167,7 @@ impl Log {
         now: Instant,
         settings: &Settings,
     ) {
+        let sealed = self.end();
         if entry {
             self.seal();
             self.open_prelude = Some(self.prelude(setup, frame.dts));
@@ -186,7 +187,9 @@ impl Log {
         {
             self.start = None;
         }
-        self.trim(now, settings);
+        if self.end() != sealed {
+            self.trim(now, settings);
+        }
     }
 
     /// Appends what viewers are told about their publisher.

@@ -16,6 +16,10 @@ pub struct Mailbox {
 struct Inner {
     tokens: Vec<u32>,
     waker: Option<Waker>,
+    /// Some of the news is urgent.
+    urgent: bool,
+    /// Only urgent news wakes: the core knows when it will look next.
+    calm: bool,
 }
 
 impl Mailbox {
@@ -25,19 +29,39 @@ impl Mailbox {
     }
 
     /// Lists `token`; returns the waker to wake, once the caller holds no lock.
-    pub(crate) fn post(&self, token: u32) -> Option<Waker> {
+    pub(crate) fn post(&self, token: u32, urgent: bool) -> Option<Waker> {
         let mut inner = self.inner.lock();
         inner.tokens.push(token);
-        inner.waker.take()
+        inner.urgent |= urgent;
+        if inner.calm && !urgent {
+            None
+        } else {
+            inner.waker.take()
+        }
     }
 
     /// Moves the listed tokens to the end of `into`; pending when there is none.
-    pub fn poll_take(&self, context: &mut Context<'_>, into: &mut Vec<u32>) -> Poll<()> {
+    ///
+    /// With `calm` it is pending until there is urgent news: to wake a sleeping core costs a system call, and one
+    /// that serves a thousand streams at a beat of its own need not be told of each.
+    pub fn poll_take(
+        &self,
+        context: &mut Context<'_>,
+        calm: bool,
+        into: &mut Vec<u32>,
+    ) -> Poll<()> {
         let mut inner = self.inner.lock();
-        if inner.tokens.is_empty() {
+        let pending = if calm {
+            !inner.urgent
+        } else {
+            inner.tokens.is_empty()
+        };
+        if pending {
+            inner.calm = calm;
             inner.waker = Some(context.waker().clone());
             return Poll::Pending;
         }
+        inner.urgent = false;
         into.append(&mut inner.tokens);
         Poll::Ready(())
     }
@@ -65,15 +89,53 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
         let mut tokens = Vec::new();
-        assert!(mailbox.poll_take(&mut context, &mut tokens).is_pending());
+        assert!(
+            mailbox
+                .poll_take(&mut context, false, &mut tokens)
+                .is_pending()
+        );
         for token in 0..3 {
-            if let Some(waker) = mailbox.post(token) {
+            if let Some(waker) = mailbox.post(token, false) {
                 waker.wake();
             }
         }
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        assert!(mailbox.poll_take(&mut context, &mut tokens).is_ready());
+        assert!(
+            mailbox
+                .poll_take(&mut context, false, &mut tokens)
+                .is_ready()
+        );
         assert_eq!(tokens, [0, 1, 2]);
-        assert!(mailbox.poll_take(&mut context, &mut tokens).is_pending());
+        assert!(
+            mailbox
+                .poll_take(&mut context, false, &mut tokens)
+                .is_pending()
+        );
+    }
+
+    #[test]
+    fn a_calm_core_is_woken_by_urgent_news_only() {
+        let (mailbox, count) = (Mailbox::new(), Arc::new(Count::default()));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        let mut tokens = Vec::new();
+        assert!(
+            mailbox
+                .poll_take(&mut context, true, &mut tokens)
+                .is_pending()
+        );
+        assert!(mailbox.post(1, false).is_none());
+        assert!(
+            mailbox
+                .poll_take(&mut context, true, &mut tokens)
+                .is_pending()
+        );
+        assert!(mailbox.post(2, true).is_some());
+        assert!(
+            mailbox
+                .poll_take(&mut context, true, &mut tokens)
+                .is_ready()
+        );
+        assert_eq!(tokens, [1, 2]);
     }
 }

@@ -31,12 +31,13 @@ impl Feed {
         self.oldest.load(Ordering::Relaxed)
     }
 
-    /// Tells the core to look, unless it has been told; returns whom to wake.
-    pub(crate) fn post(&self) -> Option<Waker> {
+    /// Tells the core to look, unless it has been told; returns whom to wake. Urgent is what must not wait for the
+    /// core's own beat.
+    pub(crate) fn post(&self, urgent: bool) -> Option<Waker> {
         if self.posted.swap(true, Ordering::AcqRel) {
             return None;
         }
-        self.mailbox.post(self.token)
+        self.mailbox.post(self.token, urgent)
     }
 }
 

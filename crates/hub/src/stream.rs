@@ -17,7 +17,7 @@ use crate::metrics::{DropCause, Metrics};
 use crate::publisher::Unpublished;
 use crate::reader::{Feed, Mirror, Reader, StartPoint, Synced, ViewerPlace};
 use crate::sessions::Session;
-use crate::settings::{Settings, Start};
+use crate::settings::{Latency, Settings, Start};
 use crate::timeline::Timeline;
 
 /// After this long a medium that has not come is taken not to come: encoders begin all tracks within it.
@@ -200,7 +200,7 @@ impl Stream {
             log.ended = false;
             if state.told {
                 log.announce(true, now);
-                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post()));
+                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
             }
         }
         state.told = false;
@@ -233,9 +233,10 @@ impl Stream {
         state.setup.update(&frame);
         let entry = state.gop.is_entry(&frame);
         state.gop.push(&frame, entry, &state.settings);
+        let urgent = matches!(state.settings.latency, Latency::Fixed(_));
         for log in &mut state.logs {
             log.append(&frame, entry, &state.setup, now, &state.settings);
-            wakers.extend(log.feeds.iter().filter_map(|feed| feed.post()));
+            wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(urgent)));
         }
         true
     }
@@ -283,7 +284,7 @@ impl Stream {
             state.tell(now, &mut wakers);
             for log in &mut state.logs {
                 log.ended = true;
-                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post()));
+                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
             }
         }
         state.gop.clear();
@@ -457,7 +458,7 @@ impl State {
         }
         for log in &mut self.logs {
             log.announce(false, now);
-            wakers.extend(log.feeds.iter().filter_map(|feed| feed.post()));
+            wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
         }
     }
 }

@@ -120,7 +120,10 @@ impl World {
     fn is_posted(&self) -> bool {
         let mut tokens = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
-        let ready = self.mailbox.poll_take(&mut context, &mut tokens).is_ready();
+        let ready = self
+            .mailbox
+            .poll_take(&mut context, false, &mut tokens)
+            .is_ready();
         assert!(tokens.iter().all(|token| *token == 7));
         ready
     }
@@ -330,7 +333,7 @@ fn a_takeover_ends_the_first_and_goes_on_in_time() {
     let mut kicked = std::pin::pin!(session.kicked());
     let mut context = Context::from_waker(Waker::noop());
     assert_eq!(
-        std::future::Future::poll(kicked.as_mut(), &mut context),
+        Future::poll(kicked.as_mut(), &mut context),
         std::task::Poll::Ready(EndReason::TakenOver)
     );
     assert!(first.push(world.now, frame(V, Role::Delta, 5040)).is_err());

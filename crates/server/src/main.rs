@@ -8,6 +8,11 @@ use clap::{Args, FromArgMatches};
 use weir_app::cli::{self, Check, Command, Exit};
 use weir_app::{config, relay, run};
 
+/// Frames are made on one core and freed on another, all the time: with the C library's allocator 1000 publishers with a
+/// viewer each spent a seventh of the CPU in its locks and free lists (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let bench = weir_bench::Args::augment_args(clap::Command::new("bench"));
     let command = match cli::parse(std::env::args_os(), bench) {

@@ -229,7 +229,7 @@ impl Pull {
                     empty => {
                         let session = link.opened.session();
                         let publisher = gate.hub.publish(now, &self.key, session)?;
-                        empty.insert(Ingest::new(publisher, session.id, now))
+                        empty.insert(gate.ingest(publisher, session.id, now))
                     }
                 };
                 let offset = link.reader.offset();
