@@ -112,7 +112,12 @@ impl Origin {
             chunk_size: config.rtmp.chunk_size,
         };
         let http = weir_gate_flv::Settings {
-            cors_origin: config.http.cors_origin.header().unwrap_or_default().to_owned(),
+            cors_origin: config
+                .http
+                .cors_origin
+                .header()
+                .unwrap_or_default()
+                .to_owned(),
             max_head_bytes: config.http.max_head_size.bytes(),
             publish: config.http.publish,
         };

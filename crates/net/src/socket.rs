@@ -101,9 +101,14 @@ impl Socket {
     ///
     /// This is the call that fan-out consists of: it goes to the kernel straight, and asks the runtime only when the
     /// socket is full, so that [`Socket::writable`] waits.
-    #[allow(unsafe_code, reason = "a descriptor kept beside its owner can only be borrowed unsafely")]
+    #[allow(
+        unsafe_code,
+        reason = "a descriptor kept beside its owner can only be borrowed unsafely"
+    )]
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(descriptor) = self.descriptor.get() else { return Err(closed()) };
+        let Some(descriptor) = self.descriptor.get() else {
+            return Err(closed());
+        };
         // SAFETY: `mode` owns the stream with this descriptor and keeps it open: it is taken away before anything that
         // could close it (`switch`) and given back only when the stream lives on, and `self` is borrowed here.
         let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
