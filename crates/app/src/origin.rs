@@ -251,7 +251,8 @@ fn gate_settings(config: &Config) -> weir_gate::Settings {
         write_timeout: config.stream.write_timeout,
         publish_idle: config.rtmp.publish_idle_timeout,
         max_message_bytes: u32::try_from(config.rtmp.max_message_size.bytes()).unwrap_or(u32::MAX),
-        opening: config.rtmp.handshake_timeout,
+        handshake: config.rtmp.handshake_timeout,
+        request: config.http.request_timeout,
     }
 }
 

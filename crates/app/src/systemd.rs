@@ -73,9 +73,14 @@ mod tests {
     /// The variables of the manager can only be set for another process, so the test runs itself again.
     const CHILD: &str = "systemd::tests::child";
 
+    /// Set for that process only.
+    const MARKER: &str = "WEIR_TEST_CHILD";
+
     #[test]
-    #[ignore = "runs as the child of another test"]
     fn child() {
+        if std::env::var_os(MARKER).is_none() {
+            return;
+        }
         reloading().unwrap();
         ready().unwrap();
         status("2 streams\nREADY=0").unwrap();
@@ -90,7 +95,8 @@ mod tests {
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let run = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", CHILD, "--ignored"])
+            .args(["--exact", CHILD])
+            .env(MARKER, "1")
             .env("NOTIFY_SOCKET", &path)
             .env("WATCHDOG_USEC", "3000000")
             .env_remove("WATCHDOG_PID")
@@ -104,6 +110,8 @@ mod tests {
         while let Ok(length) = manager.recv(&mut buffer) {
             messages.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
         }
+        // none at all means that no test has the child's name any more
+        assert_eq!(messages.len(), 5, "the child did not run: {messages:?}");
         assert!(
             messages[0].starts_with("RELOADING=1\nMONOTONIC_USEC="),
             "{messages:?}"

@@ -272,7 +272,7 @@ async fn next_head(
     received: &mut usize,
 ) -> Result<Box<Request>, End> {
     let shutdown = gate.core.shutdown();
-    let deadline = clock::now() + gate.settings().opening;
+    let deadline = clock::now() + gate.settings().request;
     let mut timer = pin!(tokio::time::sleep_until(deadline.into()));
     loop {
         if let Some(request) = heads.pull()? {

@@ -73,8 +73,8 @@ impl Connection {
         let config = ServerConfig {
             chunk_size: settings.chunk_size,
             max_message_bytes: shared.max_message_bytes,
-            handshake_timeout: shared.opening,
-            connect_timeout: shared.opening,
+            handshake_timeout: shared.handshake,
+            connect_timeout: shared.handshake,
             ..ServerConfig::default()
         };
         // the handshake's random part needs to differ, not to be secret

@@ -34,8 +34,10 @@ pub struct Settings {
     pub publish_idle: Duration,
     /// Longest message or tag accepted, in bytes.
     pub max_message_bytes: u32,
-    /// Time for a connection to say what it wants: the RTMP handshake, or the head of an HTTP request.
-    pub opening: Duration,
+    /// Time for an RTMP connection to say who it is: the handshake, and again `connect`.
+    pub handshake: Duration,
+    /// Time for an HTTP connection to send the head of a request, from its beginning or from the answer before.
+    pub request: Duration,
 }
 
 impl Default for Settings {
@@ -46,7 +48,8 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(30),
             publish_idle: Duration::from_secs(30),
             max_message_bytes: 8 << 20,
-            opening: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            request: Duration::from_secs(10),
         }
     }
 }

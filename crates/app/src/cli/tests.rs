@@ -1,3 +1,8 @@
+//! What command lines mean, and what help and mistakes look like.
+//!
+//! Owns: the tests of flags, subcommands, suggestions, help and exit codes. Does not: test what values mean; `config`
+//! does.
+
 use super::*;
 use crate::config::Config;
 

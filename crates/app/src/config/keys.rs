@@ -164,7 +164,7 @@ pub static KEYS: &[Key] = keys! {
     rtmp.listen, RESTART, ANY,
         "Addresses for RTMP, one or a list; an empty list, or off in a flag or variable, is no RTMP.",
         "For IPv6 add \"[::]:1935\".";
-    rtmp.chunk_size, LIVE, 128..=MESSAGE_LENGTH_MAX,
+    rtmp.chunk_size, RESTART, 128..=MESSAGE_LENGTH_MAX,
         "Size in bytes of the RTMP chunks that this server sends.",
         "Large chunks cost less CPU and fewer header bytes; small ones let audio pass between the parts of a large \
          key frame. 128 is what RTMP begins with; no message is longer than the largest value, so more would change \
@@ -180,14 +180,14 @@ pub static KEYS: &[Key] = keys! {
 
     http.listen, RESTART, ANY,
         "Addresses for HTTP-FLV, one or a list; an empty list, or off in a flag or variable, is no HTTP.", "";
-    http.cors_origin, LIVE, ANY,
+    http.cors_origin, RESTART, ANY,
         "Which web pages may read streams: \"*\" is all, or one origin, or \"\" for none but our own.", "";
     http.request_timeout, LIVE, SECOND..=5 * MINUTE,
         "How long a client may take to send a request head.",
         "It also ends connections that are kept alive and ask for nothing.";
-    http.max_head_size, LIVE, KIB..=MIB,
+    http.max_head_size, RESTART, KIB..=MIB,
         "Largest request head; a larger one is answered with 431.", "";
-    http.publish, LIVE, ANY,
+    http.publish, RESTART, ANY,
         "Whether streams may be published by HTTP POST.", "";
 
     api.listen, RESTART, ANY,
@@ -201,7 +201,7 @@ pub static KEYS: &[Key] = keys! {
         "Whether frames since the last key frame are kept, so that a new viewer has a picture at once.", "";
     stream.gop_max_size, LIVE, 64 * KIB..=GIB,
         "Bound of the cache of one stream in bytes.",
-        "A stream that passes it before its next key frame is played from live instead.";
+        "Viewers of a stream that passes it begin at its next key frame instead.";
     stream.gop_max_duration, LIVE, SECOND..=10 * MINUTE,
         "Bound of the cache of one stream in time.", "";
     stream.latency, LIVE, 0..=2 * SECOND,
@@ -218,7 +218,7 @@ pub static KEYS: &[Key] = keys! {
         "How far a viewer may fall behind, in time.", "";
     stream.lag_max_size, LIVE, 64 * KIB..=GIB,
         "How far a viewer may fall behind, in bytes.",
-        "This much of each stream is kept in memory once, however many viewers it has.";
+        "It is kept once for a stream, however many viewers it has, and only while one of them needs it.";
     stream.write_timeout, LIVE, SECOND..=HOUR,
         "How long a viewer's connection may take nothing before it is closed.", "";
     stream.publish_conflict, LIVE, ANY,
@@ -228,7 +228,7 @@ pub static KEYS: &[Key] = keys! {
         "How long viewers wait for a publisher that left; \"0s\" ends them at once.", "";
     stream.play_wait, LIVE, 0..=HOUR,
         "How long a player waits for a stream that is not live yet; \"0s\" refuses it at once.", "";
-    stream.vhosts, RESTART, ANY,
+    stream.vhosts, LIVE, ANY,
         "Host names that are virtual hosts of their own, with streams of their own.",
         "Every other name is __defaultVhost__, so that one stream is found by any name and address of this server.";
 

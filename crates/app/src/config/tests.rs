@@ -1,3 +1,8 @@
+//! From sources to a configuration.
+//!
+//! Owns: the tests of each key in each source, of which source wins, of the sample file, of every complaint, and of a
+//! reload. Does not: test command lines; `cli` does.
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 

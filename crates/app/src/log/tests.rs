@@ -1,3 +1,7 @@
+//! What log lines look like and hide.
+//!
+//! Owns: the tests of both formats, of changing the level, and of masking. Does not: test which events are logged.
+
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;

@@ -336,7 +336,7 @@ fn those_over_a_limit_are_told() {
 fn those_who_say_too_little_are_let_go() {
     let short = std::time::Duration::from_millis(50);
     let server = Server::with(|shared, _| {
-        shared.opening = short;
+        shared.request = short;
         shared.publish_idle = short;
         shared.play_wait = short;
     });
