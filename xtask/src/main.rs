@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
 mod fuzz;
 mod layers;
@@ -34,6 +35,7 @@ cargo xtask <command>
   tidy                     file headers, sizes, names, leftovers, stale paths
   licences                 licences, sources and bans of deny.toml; size of the lock file
   fuzz <target> [seconds]  fuzz one target, 60 s unless told; without a target, list them
+  bench [case [runs]]      Weir beside nginx-rtmp under the loads of docs/performance.md; `bench all 5`
   help                     this text
 
 Steps for --only: install format layers tidy licences clippy docs tests";
@@ -66,12 +68,25 @@ fn run(args: &[&str]) -> Result<ExitCode> {
                 .with_context(|| format!("not seconds: {seconds}"))?;
             done(fuzz::run(&project, target, seconds))
         }
+        ["bench"] => done(bench::run(&project, "", bench::DEFAULT_RUNS)),
+        ["bench", case] => done(bench::run(&project, name_of(case), bench::DEFAULT_RUNS)),
+        ["bench", case, runs] => {
+            let runs = runs
+                .parse()
+                .with_context(|| format!("not a number: {runs}"))?;
+            done(bench::run(&project, name_of(case), runs))
+        }
         [] | ["help" | "--help" | "-h"] => {
             say::line(HELP);
             Ok(ExitCode::SUCCESS)
         }
         _ => bail!("no such command: {}\n\n{HELP}", args.join(" ")),
     }
+}
+
+/// Part of the name of the cases meant; `all` is every one.
+fn name_of(case: &str) -> &str {
+    if case == "all" { "" } else { case }
 }
 
 /// The steps named by `--only NAME`, in any number; none means all.

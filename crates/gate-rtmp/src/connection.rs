@@ -286,9 +286,10 @@ impl Connection {
                 tracing::debug!(session = %self.opened.session().id, stream = %address.key, "playing");
                 self.session.accept_play(msid)?;
                 self.say(now);
-                viewer.resume();
+                // whoever sees its media in the API must see that it is a player
                 let session = self.opened.session();
                 session.set_activity(SessionRole::Player, Some(address.key.clone()));
+                viewer.resume();
                 self.playing.push(Playing {
                     key: address.key,
                     format,
@@ -431,7 +432,9 @@ impl Connection {
 
     /// How the socket is waited for: a publisher's may be polled.
     fn tick(&mut self, now: Instant, drained: usize) -> Result<Tick, End> {
-        let tick = if self.publishing.is_empty() || !self.playing.is_empty() {
+        // only a watched socket says when it has room again
+        let answers_wait = self.conn.is_blocked();
+        let tick = if self.publishing.is_empty() || !self.playing.is_empty() || answers_wait {
             Tick::Watch
         } else {
             let watched = self.publishing.has_viewers();

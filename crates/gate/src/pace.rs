@@ -29,6 +29,10 @@ const WORTHWHILE: Duration = Duration::from_millis(5);
 /// A fresh receive window is 64 KiB; half of it leaves room for the next burst.
 const FULL: usize = 32 << 10;
 
+/// How long a new publisher is watched in any case: its first viewers often come with it, and wait for its first key
+/// frame.
+const NEW: Duration = Duration::from_secs(2);
+
 /// Timers end at multiples of this, so that many publishers wake their core together.
 const GRID: Duration = Duration::from_millis(5);
 
@@ -78,11 +82,11 @@ pub struct ReadPace {
 }
 
 impl ReadPace {
-    /// A pace that begins with watching.
+    /// A pace that begins with watching, for [`NEW`].
     pub fn new(now: Instant) -> Self {
         Self {
             epoch: now,
-            busy_until: now,
+            busy_until: now + NEW,
         }
     }
 
@@ -140,16 +144,19 @@ mod tests {
 
     #[test]
     fn an_unwatched_stream_is_polled_and_a_watched_one_is_not() {
-        let now = clock::now();
-        let mut pace = ReadPace::new(now);
+        let began = clock::now();
+        let mut pace = ReadPace::new(began);
+        assert_eq!(pace.next(began, 500, UNSEEN), Tick::Watch);
+        let now = began + NEW;
         assert_eq!(pace.next(now, 500, watched(1)), Tick::Watch);
         assert_eq!(pace.next(now, 500, UNSEEN), Tick::At(now + UNWATCHED));
     }
 
     #[test]
     fn many_publishers_are_polled_within_the_latency_that_is_set() {
-        let now = clock::now();
-        let mut pace = ReadPace::new(now);
+        let began = clock::now();
+        let mut pace = ReadPace::new(began);
+        let now = began + NEW;
         let after = |millis| Tick::At(now + Duration::from_millis(millis));
         assert_eq!(pace.next(now, 9, watched(50)), Tick::Watch);
         assert_eq!(pace.next(now, 9, watched(500)), after(40));
@@ -168,8 +175,9 @@ mod tests {
 
     #[test]
     fn a_large_publisher_is_watched() {
-        let now = clock::now();
-        let mut pace = ReadPace::new(now);
+        let began = clock::now();
+        let mut pace = ReadPace::new(began);
+        let now = began + NEW;
         assert_eq!(pace.next(now, FULL + 1, UNSEEN), Tick::Watch);
         let soon = now + Duration::from_millis(900);
         assert_eq!(pace.next(soon, 10, UNSEEN), Tick::Watch);

@@ -1,0 +1,413 @@
+//! The comparison with nginx-rtmp: both servers, the same loads, in turn, in one run.
+//!
+//! Owns: the cases and their bars, starting and ending both servers, and the table of medians and spreads. The load and
+//! the figures are `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::project::Project;
+use crate::say;
+
+/// Where nginx listens; Weir chooses free ports.
+const NGINX: &str = "127.0.0.1:19350";
+
+/// Runs of each case and server unless told.
+pub(crate) const DEFAULT_RUNS: usize = 3;
+
+/// The measured window of a run, in seconds.
+const SECONDS: &str = "8";
+
+struct Case {
+    name: &'static str,
+    publishers: &'static str,
+    viewers: &'static str,
+    /// The bench has to keep up: with a thousand of each, one thread is at its end.
+    threads: &'static str,
+    latency: Option<&'static str>,
+    flv: bool,
+    /// nginx cannot, or is not asked to.
+    alone: bool,
+    /// What is promised of Weir's CPU, as a share of nginx's.
+    bar: Option<f64>,
+}
+
+const CASE: Case = Case {
+    name: "",
+    publishers: "1",
+    viewers: "1000",
+    threads: "1",
+    latency: None,
+    flv: false,
+    alone: false,
+    bar: None,
+};
+
+const CASES: &[Case] = &[
+    Case {
+        name: "1 -> 1000, adaptive",
+        bar: Some(0.6),
+        ..CASE
+    },
+    Case {
+        name: "1 -> 1000, latency 0",
+        latency: Some("0ms"),
+        bar: Some(0.8),
+        ..CASE
+    },
+    Case {
+        name: "1 -> 1000, latency 350 ms",
+        latency: Some("350ms"),
+        bar: Some(0.15),
+        ..CASE
+    },
+    Case {
+        name: "HTTP-FLV 1 -> 1000, adaptive",
+        flv: true,
+        bar: Some(0.6),
+        ..CASE
+    },
+    Case {
+        name: "1000 publishers",
+        publishers: "1000",
+        viewers: "0",
+        bar: Some(0.7),
+        ..CASE
+    },
+    Case {
+        name: "1000 -> 1000",
+        publishers: "1000",
+        threads: "2",
+        bar: Some(0.7),
+        ..CASE
+    },
+    Case {
+        name: "1 -> 9000",
+        viewers: "9000",
+        alone: true,
+        ..CASE
+    },
+];
+
+/// What one run came to.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    cpu: f64,
+    resident: f64,
+    p50: f64,
+    p99: f64,
+    first_p50: f64,
+    first_p99: f64,
+    starved: f64,
+    failed: f64,
+}
+
+/// Measures every case whose name contains `filter`, `runs` times for each server in turn.
+pub(crate) fn run(project: &Project, filter: &str, runs: usize) -> Result<()> {
+    let weir = build(project)?;
+    let folder = tempdir()?;
+    fs::write(folder.join("nginx.conf"), configuration(&folder))?;
+    say::line(&format!(
+        "{runs} runs each of {SECONDS} s, in turn; medians:\n"
+    ));
+    say::line(
+        "| load | server | CPU, % of a core | RSS, MiB | latency p50 / p99, ms \
+         | first media p50 / p99, ms | starved, failed | CPU ratio (spread) | bar |\n\
+         |---|---|---|---|---|---|---|---|---|",
+    );
+    for case in CASES.iter().filter(|case| case.name.contains(filter)) {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..runs.max(1) {
+            if !case.alone {
+                theirs.push(with_nginx(&folder, |address, pid| {
+                    load(
+                        &weir,
+                        &folder,
+                        &Case {
+                            flv: false,
+                            ..*case
+                        },
+                        address,
+                        address,
+                        pid,
+                    )
+                })?);
+            }
+            ours.push(with_weir(&weir, case, |rtmp, http, pid| {
+                load(&weir, &folder, case, rtmp, http, pid)
+            })?);
+        }
+        table(case, &ours, &theirs);
+    }
+    fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+fn build(project: &Project) -> Result<PathBuf> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--package", "weir-server"])
+        .current_dir(project.root())
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(project.root().join("target/release/weir"))
+}
+
+fn tempdir() -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+         worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n\
+         events {{ worker_connections 20000; }}\n\
+         rtmp {{ access_log off; server {{ listen {NGINX}; chunk_size 4096; \
+         application live {{ live on; }} }} }}\n"
+    )
+}
+
+/// Ends a server when the run is over, however it ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // it may have ended by itself; then there is nothing to end
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn with_nginx(
+    folder: &Path,
+    measure: impl FnOnce(&str, u32) -> Result<Figures>,
+) -> Result<Figures> {
+    let child = Command::new("nginx")
+        .arg("-c")
+        .arg(folder.join("nginx.conf"))
+        .args(["-g", "master_process off;"])
+        .spawn()
+        .context("nginx is missing: cargo xtask install")?;
+    let server = Server(child);
+    await_port(NGINX)?;
+    measure(NGINX, server.0.id())
+}
+
+fn await_port(address: &str) -> Result<()> {
+    const STEP: Duration = Duration::from_millis(20);
+    const STEPS: u32 = 500;
+    for _ in 0..STEPS {
+        if TcpStream::connect(address).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(STEP);
+    }
+    bail!("nothing listens on {address} after {:?}", STEP * STEPS)
+}
+
+fn with_weir(
+    weir: &Path,
+    case: &Case,
+    measure: impl FnOnce(&str, &str, u32) -> Result<Figures>,
+) -> Result<Figures> {
+    let mut command = Command::new(weir);
+    command
+        .args(["origin", "--api-listen", "off", "--log-format", "json"])
+        .args([
+            "--rtmp-listen",
+            "127.0.0.1:0",
+            "--http-listen",
+            "127.0.0.1:0",
+        ])
+        .stderr(Stdio::piped());
+    if let Some(latency) = case.latency {
+        command.args(["--stream-latency", latency]);
+    }
+    let mut server = Server(command.spawn().context("start weir")?);
+    let stderr = server.0.stderr.take().context("weir's log")?;
+    let (mut rtmp, mut http) = (None, None);
+    let mut lines = BufReader::new(stderr).lines();
+    while rtmp.is_none() || http.is_none() {
+        let line = lines.next().context("weir ended before it listened")??;
+        let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+        let fields = entry.get("fields").unwrap_or(&entry);
+        let text = |name| fields.get(name).and_then(Value::as_str);
+        match (text("key"), text("address")) {
+            (Some("rtmp.listen"), Some(address)) => rtmp = Some(address.to_owned()),
+            (Some("http.listen"), Some(address)) => http = Some(address.to_owned()),
+            _ => {}
+        }
+    }
+    // its later lines are read and thrown away, so that it never waits for us
+    std::thread::spawn(move || lines.for_each(drop));
+    let pid = server.0.id();
+    measure(&rtmp.unwrap_or_default(), &http.unwrap_or_default(), pid)
+}
+
+fn load(
+    weir: &Path,
+    folder: &Path,
+    case: &Case,
+    rtmp: &str,
+    http: &str,
+    pid: u32,
+) -> Result<Figures> {
+    let report = folder.join("report.json");
+    let publish = format!("rtmp://{rtmp}/live/load");
+    let mut command = Command::new(weir);
+    command.arg("bench");
+    if case.flv {
+        command.args([
+            "flv",
+            &format!("http://{http}/live/load.flv"),
+            "--publish-url",
+            &publish,
+        ]);
+    } else {
+        command.args(["rtmp", &publish]);
+    }
+    let output = command
+        .args(["--publishers", case.publishers, "--viewers", case.viewers])
+        .args([
+            "--threads",
+            case.threads,
+            "--seconds",
+            SECONDS,
+            "--max-failed",
+            "1000000",
+        ])
+        .args(["--pid", &pid.to_string(), "--json"])
+        .arg(&report)
+        .output()?;
+    if !output.status.success() {
+        bail!("weir bench: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    figures(&serde_json::from_str(&fs::read_to_string(&report)?)?, pid)
+}
+
+fn figures(report: &Value, pid: u32) -> Result<Figures> {
+    let server = report
+        .get("processes")
+        .and_then(Value::as_array)
+        .and_then(|all| all.iter().find(|p| p.get("pid") == Some(&Value::from(pid))))
+        .context("the server is missing from the report")?;
+    let number = |path: &str| {
+        report
+            .pointer(path)
+            .and_then(Value::as_f64)
+            .unwrap_or(f64::NAN)
+    };
+    Ok(Figures {
+        cpu: server
+            .get("cpu_percent")
+            .and_then(Value::as_f64)
+            .unwrap_or(f64::NAN),
+        resident: server
+            .get("rss_kib")
+            .and_then(Value::as_f64)
+            .unwrap_or(f64::NAN)
+            / 1024.0,
+        p50: number("/latency_ms/p50"),
+        p99: number("/latency_ms/p99"),
+        first_p50: number("/first_media_ms/p50"),
+        first_p99: number("/first_media_ms/p99"),
+        starved: number("/starved"),
+        failed: number("/viewers/failed") + number("/publishers/failed"),
+    })
+}
+
+fn table(case: &Case, ours: &[Figures], theirs: &[Figures]) {
+    let ratios: Vec<f64> = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| a.cpu / b.cpu)
+        .collect();
+    let ratio = if ratios.is_empty() {
+        "| |".to_owned()
+    } else {
+        let (least, most) = spread(&ratios);
+        let middle = median(ratios.iter().copied());
+        let bar = case.bar.map_or(String::new(), |bar| {
+            format!("<= {bar}{}", if middle <= bar { "" } else { ", missed" })
+        });
+        format!("{middle:.2} ({least:.2} to {most:.2}) | {bar} |")
+    };
+    if !theirs.is_empty() {
+        say::line(&row(case.name, "nginx-rtmp", theirs, "| |"));
+    }
+    say::line(&row(case.name, "weir", ours, &ratio));
+}
+
+fn row(name: &str, server: &str, runs: &[Figures], ratio: &str) -> String {
+    let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
+    let text = |value: f64| {
+        if value.is_nan() {
+            "-".to_owned()
+        } else {
+            format!("{value:.1}")
+        }
+    };
+    format!(
+        "| {name} | {server} | {} | {:.0} | {} / {} | {} / {} | {}, {} | {ratio}",
+        text(of(|run| run.cpu)),
+        of(|run| run.resident),
+        text(of(|run| run.p50)),
+        text(of(|run| run.p99)),
+        text(of(|run| run.first_p50)),
+        text(of(|run| run.first_p99)),
+        of(|run| run.starved),
+        of(|run| run.failed),
+    )
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn spread(values: &[f64]) -> (f64, f64) {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_server() {
+        let report = serde_json::json!({
+            "processes": [
+                { "pid": 1, "cpu_percent": 50.0, "rss_kib": 1024 },
+                { "pid": 2, "cpu_percent": 20.5, "rss_kib": 2048 },
+            ],
+            "latency_ms": { "p50": 1.0, "p99": null },
+            "viewers": { "failed": 1 },
+            "publishers": { "failed": 2 },
+            "starved": 0,
+        });
+        let figures = figures(&report, 2).expect("the second");
+        assert_eq!((figures.cpu, figures.resident), (20.5, 2.0));
+        assert_eq!((figures.p50, figures.failed), (1.0, 3.0));
+        assert!(figures.p99.is_nan() && figures.first_p50.is_nan());
+        assert!(super::figures(&report, 3).is_err());
+    }
+
+    #[test]
+    fn middle_and_ends() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (1.0, 3.0));
+        assert!(median(std::iter::empty()).is_nan());
+    }
+}
