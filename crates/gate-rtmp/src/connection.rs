@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 use weir_fanout::{Conn, Viewer};
-use weir_gate::{Address, Gate, Ingest, Opened, ReadPace, Tick, close_gently};
+use weir_gate::{Address, Gate, Opened, ReadPace, Tick, close_gently};
 use weir_hub::{SessionRole, Start, Unpublished};
 use weir_media::StreamKey;
 use weir_net::admission::Refusal;

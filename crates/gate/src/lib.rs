@@ -1,14 +1,15 @@
 //! What all gates share.
 //!
 //! Owns: the context a gate works in ([`Gate`]), a session's entry and its one closing line ([`Opened`]), the way from
-//! FLV-shaped messages into the hub ([`Ingest`]), the stream that an address means ([`Address`]), and how often a
-//! publisher's socket is read ([`ReadPace`]).
+//! FLV-shaped messages into the hub ([`Ingest`]), the stream that an address means ([`Address`]), how often a publisher's
+//! socket is read ([`ReadPace`]), and how attempts to dial out end ([`dial`]).
 //! Does not: speak a protocol.
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod context;
+pub mod dial;
 mod ingest;
 mod metrics;
 mod pace;

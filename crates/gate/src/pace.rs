@@ -82,7 +82,7 @@ pub struct ReadPace {
 }
 
 impl ReadPace {
-    /// A pace that begins with watching, for [`NEW`].
+    /// A pace that begins with watching, for `NEW`.
     pub fn new(now: Instant) -> Self {
         Self {
             epoch: now,

@@ -121,7 +121,7 @@ impl Drop for Opened {
 }
 
 /// Ends a connection so that the peer gets the last words: flushes, closes our direction, and reads until the peer
-/// closes or [`LAST_WORDS`] have passed.
+/// closes or `LAST_WORDS` have passed.
 pub async fn close_gently(conn: &Conn) {
     let ending = async {
         while !conn.flush(clock::now()) {

@@ -1,8 +1,8 @@
 //! Sockets, threads and clocks: the ground the gates stand on.
 //!
 //! Owns: the per-core runtimes ([`cores`]), listeners with one socket a core ([`listen`]), sockets that are either
-//! watched or polled ([`socket`]), admission of sessions ([`admission`]), the only readings of clocks ([`clock`]) and
-//! the process's own resource figures ([`process`]).
+//! watched or polled ([`socket`]), connecting to others ([`dial`]), admission of sessions ([`admission`]), the only
+//! readings of clocks ([`clock`]) and the process's own resource figures ([`process`]).
 //! Does not: know a protocol, a stream or a frame.
 
 #![deny(unsafe_code)]
@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod clock;
 pub mod cores;
+pub mod dial;
 pub mod listen;
 pub mod process;
 pub mod socket;

@@ -135,7 +135,7 @@ pub fn inherited(count: usize, names: &str) -> Vec<(String, TcpListener)> {
 
 /// Accepts connections on this core until the drain begins, and hands each to `handle`.
 ///
-/// Out of files or memory, it says so, waits [`ACCEPT_BACKOFF`] and goes on. Fails only when the socket cannot be
+/// Out of files or memory, it says so, waits `ACCEPT_BACKOFF` and goes on. Fails only when the socket cannot be
 /// watched.
 pub async fn accept(
     listener: TcpListener,

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use weir_fanout::Fanout;
+use weir_gate::dial::{DialError, End, Failure, Outcome};
 use weir_gate::{Address, DEFAULT_VHOST, Gate};
 use weir_gate_flv::dial as flv;
 use weir_gate_rtmp::dial as rtmp;
@@ -188,7 +189,7 @@ async fn play(plan: Plan, key: StreamKey, gate: Gate, shared: Arc<Shared>, live:
                 connect_timeout,
             };
             side.keep_up(&plan, async || {
-                rtmp_attempt(pull.run(&gate, stop, &mut started).await)
+                attempted(pull.run(&gate, stop, &mut started).await)
             })
             .await;
         }
@@ -199,7 +200,7 @@ async fn play(plan: Plan, key: StreamKey, gate: Gate, shared: Arc<Shared>, live:
                 connect_timeout,
             };
             side.keep_up(&plan, async || {
-                flv_attempt(pull.run(&gate, stop, &mut started).await)
+                attempted(pull.run(&gate, stop, &mut started).await)
             })
             .await;
         }
@@ -228,7 +229,7 @@ async fn publish(plan: Plan, key: StreamKey, gate: Gate, shared: Arc<Shared>, li
                 () = stop.draining() => break,
             }
         }
-        rtmp_attempt(push.run(&gate, stop, &mut started).await)
+        attempted(push.run(&gate, stop, &mut started).await)
     })
     .await;
 }
@@ -237,37 +238,22 @@ fn shown(url: &impl Display) -> String {
     Masked(&url.to_string()).to_string()
 }
 
-fn rtmp_attempt(result: Result<rtmp::Outcome, rtmp::DialError>) -> Attempt {
+fn attempted<P: Failure>(result: Result<Outcome, DialError<P>>) -> Attempt {
     match result {
         Ok(outcome) => Attempt {
             ended: match outcome.end {
-                rtmp::End::Stopped => Ended::Stopped,
-                rtmp::End::Source { code } => Ended::Source(code),
+                End::Stopped => Ended::Stopped,
+                End::Source { said } => Ended::Source(said),
             },
             ran: outcome.ran,
         },
-        Err(error) => failed(&error.cause, error.cause.may_pass(), error.ran),
-    }
-}
-
-fn flv_attempt(result: Result<flv::Outcome, flv::DialError>) -> Attempt {
-    match result {
-        Ok(outcome) => Attempt {
-            ended: match outcome.end {
-                flv::End::Stopped => Ended::Stopped,
-                flv::End::Source => Ended::Source("end of the body".to_owned()),
+        Err(error) => Attempt {
+            ended: Ended::Failed {
+                error: shown(&error.cause),
+                may_pass: error.cause.may_pass(),
             },
-            ran: outcome.ran,
+            ran: error.ran,
         },
-        Err(error) => failed(&error.cause, error.cause.may_pass(), error.ran),
-    }
-}
-
-fn failed(cause: &impl Display, may_pass: bool, ran: Duration) -> Attempt {
-    let error = Masked(&cause.to_string()).to_string();
-    Attempt {
-        ended: Ended::Failed { error, may_pass },
-        ran,
     }
 }
 

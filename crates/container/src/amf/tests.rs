@@ -1,3 +1,8 @@
+//! AMF0 and AMF3 side by side.
+//!
+//! Owns: the tests of both notations: round trips, values by their bytes, references, and the bounds that hostile input
+//! meets. Does not: test commands made of values; `weir-rtmp` does.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -6,17 +6,18 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use weir_container::flv;
+use weir_gate::dial::{End, MAX_REDIRECTS, Outcome};
 use weir_gate::{Gate, Ingest, Opened};
 use weir_hub::{SessionRole, Unpublished};
 use weir_media::StreamKey;
 use weir_net::admission::Admitted;
 use weir_net::clock;
 use weir_net::cores::Shutdown;
+use weir_net::dial::connect;
 use weir_net::socket::Socket;
 
-use super::connect::connect;
 use super::response::{Coding, Head, Heads, request};
-use super::{Cause, DialError, End, HttpUrl, MAX_REDIRECTS, Outcome};
+use super::{Cause, DialError, HttpUrl, ProtocolError};
 use crate::PROTOCOL;
 use crate::body::Part;
 
@@ -58,6 +59,13 @@ struct Link {
     reader: flv::Reader,
 }
 
+/// The end of a body; HTTP has no words for it.
+fn source_ended() -> End {
+    End::Source {
+        said: "end of the body".to_owned(),
+    }
+}
+
 impl Pull {
     /// Plays the stream until it ends, fails, or `stop` drains. Redirects are followed.
     ///
@@ -77,7 +85,7 @@ impl Pull {
             match result {
                 Ok(Answer::End(end)) => return Ok(Outcome { end, ran }),
                 Ok(Answer::Moved(location)) => {
-                    url = url.join(&location).map_err(Cause::Redirect)?;
+                    url = url.join(&location).map_err(ProtocolError::Redirect)?;
                     tracing::info!(to = %url, "redirected");
                 }
                 Err(cause) => return Err(DialError { cause, ran }),
@@ -102,7 +110,7 @@ impl Pull {
         session.set_activity(SessionRole::Publisher, Some(self.key.clone()));
         let result = self.drive(&mut link, taken, gate, stop, started).await;
         match &result {
-            Ok(Answer::End(End::Source)) => link.opened.end("ended", ""),
+            Ok(Answer::End(End::Source { .. })) => link.opened.end("ended", ""),
             Ok(Answer::End(End::Stopped)) => link.opened.end("stopped", ""),
             Ok(Answer::Moved(_)) => link.opened.end("redirected", ""),
             Err(cause) => link.opened.end(cause.label(), cause),
@@ -156,7 +164,10 @@ impl Pull {
             }
             let (due, late) = match link.coding {
                 Some(_) => (heard + idle, Cause::Idle(idle)),
-                None => (link.answer_by, Cause::Slow(self.connect_timeout)),
+                None => (
+                    link.answer_by,
+                    ProtocolError::Slow(self.connect_timeout).into(),
+                ),
             };
             tokio::select! {
                 readable = link.socket.readable() => readable.map_err(Cause::Lost)?,
@@ -221,9 +232,9 @@ impl Pull {
             let mut data = match coding.next(&mut input)? {
                 Part::Data(data) => data,
                 Part::More => return Ok(None),
-                Part::End => return Ok(Some(Answer::End(End::Source))),
+                Part::End => return Ok(Some(Answer::End(source_ended()))),
             };
-            while let Some(tag) = link.reader.read(&mut data)? {
+            while let Some(tag) = link.reader.read(&mut data).map_err(ProtocolError::from)? {
                 let ingest = match &mut taken.ingest {
                     Some(ingest) => ingest,
                     empty => {
@@ -257,10 +268,12 @@ impl Link {
 
     /// What it means that the server closed the connection: the end of a body that lasts to the close, if that is
     /// behind a tag.
-    fn closed(&self) -> Result<Answer, Cause> {
+    fn closed(&self) -> Result<Answer, ProtocolError> {
         match self.coding {
-            Some(Coding::ToClose) if self.reader.is_between_tags() => Ok(Answer::End(End::Source)),
-            _ => Err(Cause::Closed),
+            Some(Coding::ToClose) if self.reader.is_between_tags() => {
+                Ok(Answer::End(source_ended()))
+            }
+            _ => Err(ProtocolError::Closed),
         }
     }
 }

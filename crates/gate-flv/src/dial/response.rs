@@ -3,7 +3,7 @@
 //! Owns: the request's bytes, the head of the answer, and where its body ends. Does not: read sockets, keep
 //! connections, or look into the body.
 
-use super::{Cause, HttpUrl};
+use super::{HttpUrl, ProtocolError};
 use crate::body::{Body, Part};
 use crate::request::BodyLength;
 
@@ -48,11 +48,11 @@ pub(super) enum Coding {
 
 impl Coding {
     /// Takes the next bytes of the body from the front of `input`; [`Part::More`] when it is used up.
-    pub(super) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Part<'a>, Cause> {
+    pub(super) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Part<'a>, ProtocolError> {
         match self {
             Self::Framed(body) => body
                 .next(input)
-                .map_err(|error| Cause::Chunks(error.to_string())),
+                .map_err(|error| ProtocolError::Chunks(error.to_string())),
             Self::ToClose if input.is_empty() => Ok(Part::More),
             Self::ToClose => Ok(Part::Data(std::mem::take(input))),
         }
@@ -68,7 +68,7 @@ pub(super) struct Heads {
 impl Heads {
     /// Takes from the front of `input` up to the end of the head; `None` when it needs more. Interim answers (1xx)
     /// are passed over.
-    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Cause> {
+    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Head>, ProtocolError> {
         loop {
             let before = self.buffer.len();
             let room = MAX_HEAD_BYTES.saturating_sub(before);
@@ -76,10 +76,10 @@ impl Heads {
             self.buffer.extend_from_slice(taken);
             let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
             let mut response = httparse::Response::new(&mut fields);
-            let length = match response.parse(&self.buffer).map_err(Cause::Http)? {
+            let length = match response.parse(&self.buffer).map_err(ProtocolError::Http)? {
                 httparse::Status::Complete(length) => length,
                 httparse::Status::Partial if self.buffer.len() >= MAX_HEAD_BYTES => {
-                    return Err(Cause::HeadTooLong {
+                    return Err(ProtocolError::HeadTooLong {
                         limit: MAX_HEAD_BYTES,
                     });
                 }
@@ -101,7 +101,7 @@ impl Heads {
 }
 
 /// `None` for an interim answer.
-fn judge(response: &httparse::Response<'_, '_>) -> Result<Option<Head>, Cause> {
+fn judge(response: &httparse::Response<'_, '_>) -> Result<Option<Head>, ProtocolError> {
     let code = response.code.unwrap_or_default();
     let field = |name: &str| {
         let mut all = response.headers.iter();
@@ -116,7 +116,7 @@ fn judge(response: &httparse::Response<'_, '_>) -> Result<Option<Head>, Cause> {
         }
         _ => {
             let reason = response.reason.unwrap_or_default().trim().to_owned();
-            return Err(Cause::Status { code, reason });
+            return Err(ProtocolError::Status { code, reason });
         }
     }
     // RFC 9112 §6.3: a transfer coding overrides a length
@@ -125,11 +125,11 @@ fn judge(response: &httparse::Response<'_, '_>) -> Result<Option<Head>, Cause> {
             Coding::Framed(Body::new(BodyLength::Chunked))
         }
         Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
-            return Err(Cause::Coding(coding));
+            return Err(ProtocolError::Coding(coding));
         }
         _ => match field("content-length").map(|length| length.parse()) {
             Some(Ok(length)) => Coding::Framed(Body::new(BodyLength::Known(length))),
-            Some(Err(_)) => return Err(Cause::Coding("no length".to_owned())),
+            Some(Err(_)) => return Err(ProtocolError::Coding("no length".to_owned())),
             None => Coding::ToClose,
         },
     };

@@ -8,7 +8,7 @@ use crate::body::Part;
 use proptest::prelude::*;
 
 /// Reads an answer that comes in pieces of `step` bytes; its body, and whether it is complete.
-fn read(answer: &[u8], step: usize) -> Result<(Vec<u8>, bool), Cause> {
+fn read(answer: &[u8], step: usize) -> Result<(Vec<u8>, bool), ProtocolError> {
     let (mut heads, mut coding) = (Heads::default(), None::<Coding>);
     let mut out = Vec::new();
     for mut input in answer.chunks(step) {
@@ -31,7 +31,7 @@ fn read(answer: &[u8], step: usize) -> Result<(Vec<u8>, bool), Cause> {
     Ok((out, false))
 }
 
-fn whole(answer: &str) -> Result<(Vec<u8>, bool), Cause> {
+fn whole(answer: &str) -> Result<(Vec<u8>, bool), ProtocolError> {
     read(answer.as_bytes(), answer.len())
 }
 
@@ -68,15 +68,15 @@ fn answers_that_are_none() {
     assert_eq!((status.fault(), status.may_pass()), (Fault::Peer, true));
     assert!(matches!(
         error("HTTP/1.1 301 Moved\r\n\r\n"),
-        Cause::Status { code: 301, .. }
+        ProtocolError::Status { code: 301, .. }
     ));
     let gzip = error("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n");
     assert_eq!((gzip.fault(), gzip.may_pass()), (Fault::Peer, false));
-    assert!(matches!(error("SSH-2.0-x\r\n"), Cause::Http(_)));
+    assert!(matches!(error("SSH-2.0-x\r\n"), ProtocolError::Http(_)));
     let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(MAX_HEAD_BYTES));
-    assert!(matches!(error(&long), Cause::HeadTooLong { .. }));
+    assert!(matches!(error(&long), ProtocolError::HeadTooLong { .. }));
     let broken = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
-    assert!(matches!(error(broken), Cause::Chunks(_)));
+    assert!(matches!(error(broken), ProtocolError::Chunks(_)));
 }
 
 proptest! {

@@ -7,15 +7,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use weir_fanout::Conn;
+use weir_gate::dial::End;
 use weir_gate::{Gate, Opened, close_gently};
 use weir_net::admission::Admitted;
 use weir_net::clock;
 use weir_net::cores::Shutdown;
+use weir_net::dial::connect;
 use weir_net::socket::Socket;
 use weir_rtmp::{ClientConfig, ClientEvent, ClientMode, ClientSession, RtmpUrl};
 
-use super::connect::connect;
-use super::{Cause, End};
+use super::{Cause, ProtocolError};
 
 /// Reads of one turn, so that a full socket does not hold up the core.
 const READS_A_TURN: usize = 8;
@@ -105,11 +106,15 @@ impl Link {
             match self.conn.socket().read(&mut scratch) {
                 // what came before the end is looked at first; the end is still there next time
                 Ok(0) if !events.is_empty() => return Ok(true),
-                Ok(0) => return Err(Cause::Closed),
+                Ok(0) => return Err(ProtocolError::Closed.into()),
                 Ok(count) => {
                     self.opened.received(count);
                     let mut input = scratch.get(..count).unwrap_or_default();
-                    while let Some(event) = self.session.handle_input(now, &mut input)? {
+                    while let Some(event) = self
+                        .session
+                        .handle_input(now, &mut input)
+                        .map_err(ProtocolError::from)?
+                    {
                         events.push((event, self.session.bytes_in()));
                     }
                     if count < scratch.len() {
@@ -141,12 +146,14 @@ impl Link {
         let mut next = now + LOOK_EVERY;
         if let Some(due) = self.opening {
             if due <= now {
-                return Err(Cause::Slow(self.limit));
+                return Err(ProtocolError::Slow(self.limit).into());
             }
             next = next.min(due);
         }
         if let Some(due) = self.session.deadline() {
-            self.session.handle_timeout(now)?;
+            self.session
+                .handle_timeout(now)
+                .map_err(ProtocolError::from)?;
             next = next.min(due);
         }
         Ok(next)
@@ -178,17 +185,17 @@ impl Link {
             Err(cause) => cause.label(),
         };
         match result {
-            Ok(End::Source { code }) => self.opened.end(reason, code),
+            Ok(End::Source { said }) => self.opened.end(reason, said),
             Ok(End::Stopped) => self.opened.end(reason, ""),
             Err(cause) => self.opened.end(reason, cause),
         }
         // nobody listens, or has said that it is over
         if let Err(
-            Cause::Closed
-            | Cause::Lost(_)
+            Cause::Lost(_)
             | Cause::Lagged
-            | Cause::Protocol(_)
-            | Cause::Rejected { .. },
+            | Cause::Protocol(
+                ProtocolError::Closed | ProtocolError::Session(_) | ProtocolError::Rejected { .. },
+            ),
         ) = result
         {
             return;

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use weir_container::flv::TagKind;
+use weir_gate::dial::{End, Outcome};
 use weir_gate::{Gate, Ingest};
 use weir_hub::{SessionRole, Unpublished};
 use weir_media::StreamKey;
@@ -14,7 +15,7 @@ use weir_net::cores::Shutdown;
 use weir_rtmp::{ClientEvent, ClientMode, MediaKind, RtmpUrl};
 
 use super::link::{Arrived, Link, Woken};
-use super::{Cause, DialError, End, Outcome, follow};
+use super::{Cause, DialError, ProtocolError, follow};
 
 /// A stream to play from another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,13 +171,14 @@ impl Pull {
                 description,
                 redirect,
             } => {
-                return Err(Cause::Rejected {
+                return Err(ProtocolError::Rejected {
                     code,
                     description,
                     redirect: redirect.map(|redirect| redirect.url),
-                });
+                }
+                .into());
             }
-            ClientEvent::StreamEnded { code } => return Ok(Some(End::Source { code })),
+            ClientEvent::StreamEnded { code } => return Ok(Some(End::Source { said: code })),
         }
         Ok(None)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use weir_fanout::Viewer;
 use weir_gate::Gate;
+use weir_gate::dial::{End, Outcome};
 use weir_hub::{Format, SessionRole, Start};
 use weir_media::StreamKey;
 use weir_net::clock;
@@ -14,7 +15,7 @@ use weir_rtmp::{ClientEvent, ClientMode, RtmpUrl};
 
 use super::format::PushFormat;
 use super::link::{Arrived, Link, Woken};
-use super::{Cause, DialError, End, Outcome, follow};
+use super::{Cause, DialError, ProtocolError, follow};
 
 /// Message stream ids from here on have no place in the identity of a log.
 const MSID_LIMIT: u32 = 1 << 29;
@@ -104,8 +105,8 @@ impl Push {
             let deadline = link.look_after(now)?;
             let watching = viewer.as_ref().and_then(Viewer::watching);
             if watching.is_some_and(|watching| watching.ended) {
-                let code = String::new();
-                return Ok(End::Source { code });
+                let said = String::new();
+                return Ok(End::Source { said });
             }
             if more {
                 tokio::task::yield_now().await;
@@ -124,7 +125,7 @@ impl Push {
     }
 
     /// True when the stream has started.
-    fn handle(&self, link: &mut Link, event: ClientEvent) -> Result<bool, Cause> {
+    fn handle(&self, link: &mut Link, event: ClientEvent) -> Result<bool, ProtocolError> {
         match event {
             ClientEvent::Connected | ClientEvent::Media { .. } => Ok(false),
             ClientEvent::Ready { .. } => {
@@ -137,12 +138,12 @@ impl Push {
                 code,
                 description,
                 redirect,
-            } => Err(Cause::Rejected {
+            } => Err(ProtocolError::Rejected {
                 code,
                 description,
                 redirect: redirect.map(|redirect| redirect.url),
             }),
-            ClientEvent::StreamEnded { code } => Err(Cause::Ended { code }),
+            ClientEvent::StreamEnded { code } => Err(ProtocolError::Ended { code }),
         }
     }
 
@@ -150,7 +151,7 @@ impl Push {
         // the session is ready, so it has both
         let (msid, chunk_size) = link.session.writer_params().unwrap_or_default();
         if msid >= MSID_LIMIT {
-            return Err(Cause::StreamId(msid));
+            return Err(ProtocolError::StreamId(msid).into());
         }
         let format = PushFormat::new(msid, chunk_size);
         let mut make = || Box::new(format) as Box<dyn Format>;

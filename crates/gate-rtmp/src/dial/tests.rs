@@ -4,13 +4,14 @@
 
 use super::*;
 use std::cell::RefCell;
+use weir_gate::dial::End;
 
 fn url(text: &str) -> RtmpUrl {
     text.parse().expect("an address")
 }
 
 fn sent_to(address: &str) -> DialError {
-    Cause::Rejected {
+    ProtocolError::Rejected {
         code: "NetConnection.Connect.Rejected".to_owned(),
         description: "moved".to_owned(),
         redirect: Some(address.to_owned()),
@@ -73,18 +74,7 @@ async fn redirects_are_followed_and_a_loop_is_left() {
 
 #[test]
 fn failures_name_the_guilty_and_whether_they_may_pass() {
-    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-    let address = "127.0.0.1:1".parse().expect("an address");
-    let cause = Cause::Connect {
-        address,
-        error: refused,
-    };
-    assert_eq!(
-        (cause.fault(), cause.may_pass()),
-        (Fault::Network, true),
-        "{cause}"
-    );
-    let cause = Cause::Rejected {
+    let cause = ProtocolError::Rejected {
         code: "NetStream.Publish.BadName".to_owned(),
         description: "live/s?token=abc is taken".to_owned(),
         redirect: None,
@@ -97,26 +87,12 @@ fn failures_name_the_guilty_and_whether_they_may_pass() {
         csid: None,
         what: Misbehaviour::NotRtmp(b'H'),
     };
-    let cause = Cause::Protocol(error);
+    let cause = ProtocolError::Session(error);
     assert_eq!((cause.fault(), cause.may_pass()), (Fault::Peer, false));
-    assert_eq!(Cause::Refused(Refusal::Sessions(1)).fault(), Fault::Us);
-    assert_eq!(Cause::Closed.to_string(), "connection closed by the server");
-}
-
-#[tokio::test(flavor = "current_thread")]
-async fn every_address_of_a_name_is_tried() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    let limit = Duration::from_secs(10);
-    // where the name has an IPv6 address too, that one refuses
-    let (_, address) = connect::connect("localhost", port, limit)
-        .await
-        .expect("connects");
-    assert_eq!(address.port(), port);
-    drop(listener);
-    let error = connect::connect("127.0.0.1", port, limit).await;
-    assert!(matches!(error, Err(Cause::Connect { .. })));
-    let error = connect::connect("name.invalid", port, limit).await;
-    assert!(matches!(error, Err(Cause::Dns { .. })));
+    let closed = ProtocolError::Closed;
+    assert_eq!(closed.to_string(), "connection closed by the server");
+    assert_eq!(
+        (closed.fault(), closed.label()),
+        (Fault::Network, "closed_by_peer")
+    );
 }

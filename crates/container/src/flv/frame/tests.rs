@@ -1,3 +1,7 @@
+//! What frames are made of message bodies.
+//!
+//! Owns: the tests of roles, times, payloads and tracks. Does not: test headers field by field; `header` does.
+
 use proptest::prelude::*;
 
 use super::*;

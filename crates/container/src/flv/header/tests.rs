@@ -1,3 +1,8 @@
+//! Audio and video tag headers, read and written.
+//!
+//! Owns: the tests of legacy and enhanced headers: round trips, multitrack, modifiers, and headers cut short. Does not:
+//! test whole tags; `reader` does.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_media::{AudioCodec, VideoCodec};

@@ -1,3 +1,8 @@
+//! Files and bodies of FLV, in pieces of any size.
+//!
+//! Owns: the tests of the reader against what the writer makes and against what nobody should. Does not: look into the
+//! bodies of tags.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

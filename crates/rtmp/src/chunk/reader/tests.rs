@@ -1,3 +1,8 @@
+//! Messages out of chunks, in pieces of any size.
+//!
+//! Owns: the tests of header types, extended timestamps, interleaving, and the bounds of unfinished messages. Does not:
+//! test what messages mean; the sessions do.
+
 use proptest::prelude::*;
 
 use super::*;
