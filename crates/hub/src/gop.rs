@@ -10,10 +10,10 @@ use weir_media::{Frame, Media, Role, Timestamp};
 
 use crate::settings::Settings;
 
-/// Audio-only streams can be entered anywhere; they are cached from such an entry on, made this often.
+/// Streams without key frames can be entered anywhere; they are cached from such an entry on, made this often.
 ///
 /// A second of sound fills a player's first buffer; more would only add delay.
-const AUDIO_ENTRY_EVERY: Timestamp = Timestamp::from_millis(1_000);
+const ENTRY_EVERY: Timestamp = Timestamp::from_millis(1_000);
 
 /// After this long without a picture a stream counts as audio only, so that viewers can enter again.
 const VIDEO_GONE: Timestamp = Timestamp::from_millis(10_000);
@@ -31,18 +31,17 @@ pub(crate) struct Gop {
 }
 
 impl Gop {
-    /// True when a decoder can begin with this frame.
-    pub(crate) fn is_entry(&mut self, frame: &Frame) -> bool {
+    /// True when a decoder can begin with this frame. A stream that is `keyless` can be entered at any picture: it
+    /// refreshes in another way (intra refresh).
+    pub(crate) fn is_entry(&mut self, frame: &Frame, keyless: bool) -> bool {
         let entry = match (frame.track.media, frame.role) {
             (Media::Video, Role::Key) => true,
+            (Media::Video, Role::Delta) => keyless && self.is_due(frame.dts),
             (Media::Audio, Role::Delta | Role::Key) => {
                 let has_video = self
                     .last_video
                     .is_some_and(|last| frame.dts - last < VIDEO_GONE);
-                !has_video
-                    && self
-                        .last_entry
-                        .is_none_or(|last| frame.dts - last >= AUDIO_ENTRY_EVERY)
+                !has_video && self.is_due(frame.dts)
             }
             _ => false,
         };
@@ -53,6 +52,11 @@ impl Gop {
             self.last_entry = Some(frame.dts);
         }
         entry
+    }
+
+    /// True when the last entry point is long enough ago for another one that needs no key frame.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.last_entry.is_none_or(|last| now - last >= ENTRY_EVERY)
     }
 
     /// Takes in a frame; `entry` is what [`Gop::is_entry`] said of it.
@@ -122,7 +126,7 @@ mod tests {
     }
 
     fn push(gop: &mut Gop, frame: &Frame, settings: &Settings) -> bool {
-        let entry = gop.is_entry(frame);
+        let entry = gop.is_entry(frame, false);
         gop.push(frame, entry, settings);
         entry
     }

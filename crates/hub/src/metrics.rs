@@ -22,6 +22,8 @@ pub enum DropCause {
     TimeHeld,
     /// A publisher's time jumped; the gap was closed.
     TimeJump,
+    /// A publisher began between key frames; a picture that nobody can decode yet was left out.
+    BeforeKey,
 }
 
 /// The label set of a drop.

@@ -232,7 +232,7 @@ mod tests {
             for (append, trim) in steps {
                 for _ in 0..append {
                     let number = first + log.len() as u64;
-                    log.push_back(piece(number, number % 3 == 0));
+                    log.push_back(piece(number, number.is_multiple_of(3)));
                 }
                 for _ in 0..trim.min(log.len() as u64) {
                     log.pop_front();
@@ -245,7 +245,7 @@ mod tests {
                     let bytes = mirror.piece(number).map(|piece| piece.bytes.to_vec());
                     prop_assert_eq!(bytes, Some(number.to_be_bytes().to_vec()));
                 }
-                let entries: Vec<_> = (first..end).filter(|n| n % 3 == 0).collect();
+                let entries: Vec<_> = (first..end).filter(|n| n.is_multiple_of(3)).collect();
                 prop_assert_eq!(mirror.newest_entry(), entries.last().copied());
                 prop_assert_eq!(mirror.entry_from(0), entries.first().copied());
             }

@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use weir_media::{Frame, Media, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
+use weir_media::{Frame, Media, Role, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
 
 use crate::gop::Gop;
 use crate::log::{Format, FormatId, Log, Setup};
@@ -22,6 +22,10 @@ use crate::timeline::Timeline;
 
 /// After this long a medium that has not come is taken not to come: encoders begin all tracks within it.
 const MEDIA_SETTLED: Duration = Duration::from_secs(1);
+
+/// How long pictures are held back until the first key frame. Encoders send one every 10 s at the latest; a stream that
+/// does not in this time refreshes in another way (intra refresh), and is passed on as it is.
+const KEY_WAIT: Duration = Duration::from_secs(10);
 
 /// A stream. Shared by its publisher, its readers and the hub's table.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ struct State {
     timeline: Timeline,
     setup: Setup,
     gop: Gop,
+    /// This publisher has sent a picture that decoders can begin with.
+    key_seen: bool,
     logs: Vec<Log>,
     tracks: Vec<TrackSnapshot>,
     bytes_in: u64,
@@ -135,6 +141,7 @@ impl Stream {
                 timeline: Timeline::default(),
                 setup: Setup::default(),
                 gop: Gop::default(),
+                key_seen: false,
                 logs: Vec::new(),
                 tracks: Vec::new(),
                 bytes_in: 0,
@@ -194,6 +201,7 @@ impl Stream {
         state.left_at = None;
         state.setup = Setup::default();
         state.gop.clear();
+        state.key_seen = false;
         state.tracks.clear();
         for log in &mut state.logs {
             log.forget_start();
@@ -231,7 +239,20 @@ impl Stream {
         state.last_frame_at = Some(now);
         state.count(&frame);
         state.setup.update(&frame);
-        let entry = state.gop.is_entry(&frame);
+        state.key_seen |= (frame.track.media, frame.role) == (Media::Video, Role::Key);
+        let keyless = !state.key_seen
+            && state
+                .published_at
+                .is_some_and(|at| now.saturating_duration_since(at) >= KEY_WAIT);
+        if (frame.track.media, frame.role) == (Media::Video, Role::Delta)
+            && !state.key_seen
+            && !keyless
+        {
+            // relays of other servers begin anywhere; those who wait would be shown what they cannot decode
+            self.metrics.dropped(DropCause::BeforeKey, 1);
+            return true;
+        }
+        let entry = state.gop.is_entry(&frame, keyless);
         state.gop.push(&frame, entry, &state.settings);
         let urgent = matches!(state.settings.latency, Latency::Fixed(_));
         for log in &mut state.logs {
@@ -262,6 +283,14 @@ impl Stream {
             self.metrics.publishers.dec();
             if how == Unpublished::Finished {
                 state.tell(now, &mut wakers);
+                // only a lost publisher is waited for: what is over is not shown to those who come now, and formats
+                // without words for the end close
+                state.gop.clear();
+                for log in &mut state.logs {
+                    log.forget_start();
+                    log.ended = true;
+                    wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
+                }
             }
         }
         wake(&mut wakers);

@@ -400,6 +400,59 @@ fn a_publisher_that_says_so_is_gone_at_once() {
     push(&world, &mut publisher, &[(V, Role::Key, 0)]);
     publisher.finish(world.now, Unpublished::Finished);
     assert_eq!(viewer.look(&world), "K0 gone ");
+    assert!(viewer.reader.sync(&mut viewer.mirror, world.now).ended);
+}
+
+#[test]
+fn who_comes_after_the_end_sees_nothing_of_what_is_over() {
+    let mut world = World::new(Settings::default());
+    let mut publisher = world.publish().expect("published");
+    let _stays = Viewer::new(&world, None);
+    push(&world, &mut publisher, &[(V, Role::Key, 0)]);
+    publisher.finish(world.now, Unpublished::Finished);
+    let mut late = Viewer::new(&world, None);
+    assert_eq!(late.look(&world), "");
+    world.after(1_000);
+    let mut publisher = world.publish().expect("published again");
+    push(&world, &mut publisher, &[(V, Role::Key, 0)]);
+    let seen = late.look(&world);
+    assert!(seen.ends_with("K1000 ") && !seen.contains("K0 "), "{seen}");
+}
+
+#[test]
+fn pictures_before_the_first_key_frame_are_left_out() {
+    let world = World::new(Settings::default());
+    let mut viewer = Viewer::new(&world, None);
+    let mut publisher = world.publish().expect("published");
+    let frames = [
+        (V, Role::Config, 0),
+        (V, Role::Delta, 0),
+        (A, Role::Delta, 5),
+        (V, Role::Delta, 40),
+        (V, Role::Key, 80),
+        (V, Role::Delta, 120),
+    ];
+    push(&world, &mut publisher, &frames);
+    let seen = viewer.look(&world);
+    assert!(seen.contains("K80 v120 "), "{seen}");
+    assert!(!seen.contains("v0 ") && !seen.contains("v40 "), "{seen}");
+}
+
+#[test]
+fn a_stream_that_never_sends_a_key_frame_is_shown_after_a_while() {
+    let mut world = World::new(Settings::default());
+    let mut viewer = Viewer::new(&world, None);
+    let mut publisher = world.publish().expect("published");
+    push(
+        &world,
+        &mut publisher,
+        &[(V, Role::Config, 0), (V, Role::Delta, 0)],
+    );
+    assert_eq!(viewer.look(&world), "");
+    world.after(10_000);
+    let frames = [(V, Role::Delta, 10_000), (V, Role::Delta, 10_040)];
+    push(&world, &mut publisher, &frames);
+    assert_eq!(viewer.look(&world), "cfg10000 v10000 v10040 ");
 }
 
 #[test]
