@@ -36,7 +36,9 @@ impl Capture {
             if format == "framehash" {
                 command.args(["-hash", "md5"]);
             }
-            command.args(["-f", format, "-y"]).arg(folder.path().join(file));
+            command
+                .args(["-f", format, "-y"])
+                .arg(folder.path().join(file));
         }
         Self {
             process: Process::spawn(&mut command),

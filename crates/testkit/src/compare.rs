@@ -39,15 +39,15 @@ pub enum Fault {
     /// What was published in this kind was never seen.
     NoneOf(Kind),
     /// The first video packet is no key frame.
-    NoKeyFirst(Packet),
+    NoKeyFirst(Box<Packet>),
     /// A packet that was not published, or one out of its place.
     Differs {
         /// Its number among the captured packets of its kind.
         at: usize,
         /// What should have come; `None` where the published packets had ended.
-        wanted: Option<Packet>,
+        wanted: Option<Box<Packet>>,
         /// What came.
-        found: Packet,
+        found: Box<Packet>,
     },
     /// A packet at another time than the offset of the capture says.
     Shifted {
@@ -56,9 +56,9 @@ pub enum Fault {
         /// Offset of the capture in milliseconds.
         offset: i64,
         /// What was published.
-        wanted: Packet,
+        wanted: Box<Packet>,
         /// What came.
-        found: Packet,
+        found: Box<Packet>,
     },
     /// The capture ended before the publisher did.
     Short {
@@ -98,7 +98,7 @@ pub fn equal_run(published: &[Packet], captured: &[Packet], ends: Ends) -> Resul
             }
         };
         if kind == Kind::Video && !first.key {
-            return Err(Fault::NoKeyFirst((*first).clone()));
+            return Err(Fault::NoKeyFirst(boxed(first)));
         }
         let (start, at) = place(&published, &captured, offset)?;
         let missing = published.len() - start - captured.len();
@@ -160,23 +160,27 @@ fn place(
     Err(best.map_or_else(
         || Fault::Differs {
             at: 0,
-            wanted: published.first().map(|one| (*one).clone()),
-            found: (*first).clone(),
+            wanted: published.first().map(|one| boxed(one)),
+            found: boxed(first),
         },
         |(_, fault)| fault,
     ))
+}
+
+fn boxed(packet: &Packet) -> Box<Packet> {
+    Box::new(packet.clone())
 }
 
 fn fits(published: &[&Packet], captured: &[&Packet], offset: i64) -> Result<(), (usize, Fault)> {
     for (at, found) in captured.iter().enumerate() {
         let wanted = published.get(at);
         let Some(wanted) = wanted.filter(|wanted| wanted.same_payload(found)) else {
-            let wanted = wanted.map(|wanted| (*wanted).clone());
-            let found = (*found).clone();
+            let wanted = wanted.map(|wanted| boxed(wanted));
+            let found = boxed(found);
             return Err((at, Fault::Differs { at, wanted, found }));
         };
         if (found.dts - wanted.dts, found.pts - wanted.pts) != (offset, offset) {
-            let (wanted, found) = ((*wanted).clone(), (*found).clone());
+            let (wanted, found) = (boxed(wanted), boxed(found));
             let fault = Fault::Shifted {
                 at,
                 offset,
@@ -234,7 +238,10 @@ mod tests {
         let mut captured = published();
         captured.pop();
         let run = |ends| equal_run(&published(), &captured, ends);
-        assert!(matches!(run(Ends::Whole), Err(Fault::Short { missing: 1, .. })));
+        assert!(matches!(
+            run(Ends::Whole),
+            Err(Fault::Short { missing: 1, .. })
+        ));
         assert!(run(Ends::AllBut(1)).is_ok() && run(Ends::Anywhere).is_ok());
     }
 
@@ -298,7 +305,14 @@ mod tests {
             audio.for_each(|one| (one.dts, one.pts) = (one.dts + 5, one.pts + 5));
         });
         assert!(
-            matches!(fault, Fault::Shifted { at: 0, offset: 0, .. }),
+            matches!(
+                fault,
+                Fault::Shifted {
+                    at: 0,
+                    offset: 0,
+                    ..
+                }
+            ),
             "{fault}"
         );
     }

@@ -75,7 +75,11 @@ impl Client {
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let head = self.begin(method, path, headers);
         let bodyless = method == "HEAD" || head.status == 204 || head.status == 304;
-        let body = if bodyless { Vec::new() } else { self.body(&head) };
+        let body = if bodyless {
+            Vec::new()
+        } else {
+            self.body(&head)
+        };
         Answer { head, body }
     }
 

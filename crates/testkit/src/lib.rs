@@ -36,4 +36,4 @@ pub use weir::Weir;
 
 /// How long a harness waits for an event before it fails the test. Events come within seconds; a machine whose cores
 /// are all taken by other tests is several times slower.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(40);

@@ -93,7 +93,15 @@ impl Media {
     /// The file as `tool` publishes it, in its own container: the same tags that it sends to a server.
     pub fn published_file(self, tool: Tool) -> PathBuf {
         let file = self.file().display().to_string();
-        let args = ["-nostdin", "-loglevel", "warning", "-i", &file, "-c", "copy"];
+        let args = [
+            "-nostdin",
+            "-loglevel",
+            "warning",
+            "-i",
+            &file,
+            "-c",
+            "copy",
+        ];
         let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
         made(&format!("{self:?}-by-{}", tool.name()), tool, &args)
     }

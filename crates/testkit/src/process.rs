@@ -96,7 +96,11 @@ impl Process {
         });
         match state.lines.get(next) {
             Some(line) => (next + 1, line.clone()),
-            None => panic!("{} never said: {what}; it said:\n{}", self.name, tail(&state)),
+            None => panic!(
+                "{} never said: {what}; it said:\n{}",
+                self.name,
+                tail(&state)
+            ),
         }
     }
 
@@ -192,7 +196,10 @@ mod tests {
         assert_eq!(process.line("two", |line| line == "two"), "two");
         assert_eq!(process.wait().code(), Some(3));
         assert_eq!(process.said(), "one\ntwo");
-        assert_eq!(process.line_after(1, "any", |_| true), (2, "two".to_owned()));
+        assert_eq!(
+            process.line_after(1, "any", |_| true),
+            (2, "two".to_owned())
+        );
     }
 
     #[test]

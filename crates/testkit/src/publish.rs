@@ -28,7 +28,11 @@ pub fn ffmpeg_with(tool: Tool, media: Media, options: &[&str], url: &str) -> Pro
 pub fn ffmpeg_post(tool: Tool, media: Media, url: &str) -> Process {
     let file = media.file();
     let mut command = tool.command(["-nostdin", "-loglevel", "info", "-readrate"]);
-    command.arg(HASTE.to_string()).arg("-i").arg(&file).args(["-c", "copy", "-f", "flv"]);
+    command
+        .arg(HASTE.to_string())
+        .arg("-i")
+        .arg(&file)
+        .args(["-c", "copy", "-f", "flv"]);
     Process::spawn(command.args(["-method", "POST", url]))
 }
 

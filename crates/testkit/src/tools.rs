@@ -51,7 +51,10 @@ impl Tool {
     /// A command that runs it without input and with its output thrown away, unless changed.
     pub fn command<A: AsRef<OsStr>>(self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(self.path());
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         command
     }
 }

@@ -114,7 +114,12 @@ impl Tags {
         let mut seen = 0;
         let mut found = None;
         drop(self.wait(|state| {
-            found = state.tags.iter().skip(seen).find(|tag| wanted(tag)).cloned();
+            found = state
+                .tags
+                .iter()
+                .skip(seen)
+                .find(|tag| wanted(tag))
+                .cloned();
             seen = state.tags.len();
             found.is_some() || state.ended.is_some()
         }));

@@ -29,7 +29,10 @@ pub struct Weir {
 /// A command of the binary without the settings of whoever runs the tests.
 pub fn command(binary: &str, args: &[&str]) -> Command {
     let mut command = Command::new(binary);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("WEIR_") || name.starts_with("LISTEN_") || name == "NOTIFY_SOCKET" {
@@ -124,19 +127,27 @@ impl Weir {
         http::request(self.address("api"), method, path)
     }
 
-    /// Waits until the API shows `count` viewers of `live/name`.
-    pub fn viewers(&self, name: &str, count: u64) {
+    /// Waits until `sessions` sessions were opened, of which `players` play RTMP.
+    pub fn players(&self, sessions: usize, players: usize) {
+        for (message, count) in [("session opened", sessions), ("playing", players)] {
+            (0..count).fold(0, |after, _| self.logged_after(after, message, "").0);
+        }
+    }
+
+    /// Asks the API until the answer is as wanted. Panics when it never is.
+    pub fn api_shows(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
-            let streams = self.api("GET", "/api/v1/streams?count=100").json();
-            let streams = streams["streams"].as_array().cloned().unwrap_or_default();
-            let found = streams.iter().find(|stream| stream["name"] == name);
-            if found.is_some_and(|stream| stream["viewers"] == count) {
-                return;
+            let answer = self.api("GET", path).json();
+            if wanted(&answer) {
+                return answer;
             }
             // the API tells no events
             std::thread::sleep(POLL);
         }
-        panic!("never {count} viewers of {name}; it said:\n{}", self.process.said());
+        panic!(
+            "{path} never was as wanted: {}",
+            self.api("GET", path).text()
+        );
     }
 
     /// Memory that the process holds, in bytes (`VmRSS` of proc(5)).
@@ -156,7 +167,11 @@ impl Weir {
 
     /// Fails when it panicked or ended.
     pub fn assert_well(&self) {
-        assert!(!self.process.has_ended(), "it ended: {}", self.process.said());
+        assert!(
+            !self.process.has_ended(),
+            "it ended: {}",
+            self.process.said()
+        );
         let said = self.process.said();
         assert!(!said.contains("panicked at"), "it panicked:\n{said}");
     }
