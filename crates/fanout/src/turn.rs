@@ -91,7 +91,7 @@ impl Fanout {
         since: Instant,
     ) -> Result<Viewer, SubscribeError> {
         let now = clock::now();
-        let token = self.obtain(stream, format, make, now)?;
+        let token = self.obtain(stream, format, make, now);
         let group = self.group(token).ok_or(SubscribeError::TooManyViewers)?;
         let mut group = group.borrow_mut();
         let Some(point) = group.reader().start(start, now) else {
@@ -233,22 +233,18 @@ impl Fanout {
         format: FormatId,
         make: &mut dyn FnMut() -> Box<dyn Format>,
         now: Instant,
-    ) -> Result<usize, SubscribeError> {
+    ) -> usize {
+        let Inner { hub, mailbox, .. } = &*self.inner;
         let mut index = self.inner.index.borrow_mut();
-        if let Some(token) = index.get(&(stream.clone(), format)) {
-            return Ok(*token);
-        }
-        let mut groups = self.inner.groups.borrow_mut();
-        let entry = groups.vacant_entry();
-        let token = entry.key();
-        // a core has fewer groups than sessions, and those are far below 2^32
-        let reader =
-            self.inner
-                .hub
-                .read(now, stream, format, make, &self.inner.mailbox, token as u32)?;
-        entry.insert(Rc::new(RefCell::new(Group::new(reader, now))));
-        index.insert((stream.clone(), format), token);
-        Ok(token)
+        *index.entry((stream.clone(), format)).or_insert_with(|| {
+            let mut groups = self.inner.groups.borrow_mut();
+            let entry = groups.vacant_entry();
+            let token = entry.key();
+            // a core has fewer groups than sessions, and those are far below 2^32
+            let reader = hub.read(now, stream, format, make, mailbox, token as u32);
+            entry.insert(Rc::new(RefCell::new(Group::new(reader, now))));
+            token
+        })
     }
 
     fn close_if_empty(&self, token: usize) {

@@ -22,9 +22,6 @@ use crate::stream::{Published, Stream, StreamSnapshot};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The process has as many streams as `limits.streams` allows.
-    #[error("server has reached its limit of {0} streams")]
-    TooManyStreams(u64),
     /// The stream has as many viewers as `limits.viewers_per_stream` allows.
     #[error("stream has reached its limit of viewers")]
     TooManyViewers,
@@ -81,9 +78,16 @@ impl Hub {
         key: &StreamKey,
         session: &Arc<Session>,
     ) -> Result<Publisher, PublishError> {
-        let takeover = self.settings.read().conflict == Conflict::Takeover;
+        let settings = self.settings();
+        let takeover = settings.conflict == Conflict::Takeover;
+        let limit = i64::try_from(settings.streams).unwrap_or(i64::MAX);
         loop {
-            let stream = self.obtain(key).map_err(PublishError::TooManyStreams)?;
+            let stream = self.obtain(key);
+            // only live streams count: names that viewers wait for are bounded by their sessions, and must not keep a
+            // publisher out
+            if limit != 0 && self.metrics.live_streams.get() >= limit && !stream.is_live() {
+                return Err(PublishError::TooManyStreams(settings.streams));
+            }
             // a retired stream has left the table: the next look makes a new one
             let Ok(published) = stream.publish(now, session, takeover) else {
                 continue;
@@ -115,11 +119,11 @@ impl Hub {
         make: &mut dyn FnMut() -> Box<dyn Format>,
         mailbox: &Arc<Mailbox>,
         token: u32,
-    ) -> Result<Reader, SubscribeError> {
+    ) -> Reader {
         loop {
-            let stream = self.obtain(key).map_err(SubscribeError::TooManyStreams)?;
+            let stream = self.obtain(key);
             if let Ok(reader) = stream.open(id, make, mailbox, token, now) {
-                return Ok(reader);
+                return reader;
             }
         }
     }
@@ -166,21 +170,12 @@ impl Hub {
         self.streams.lock().values().cloned().collect()
     }
 
-    fn obtain(&self, key: &StreamKey) -> Result<Arc<Stream>, u64> {
+    fn obtain(&self, key: &StreamKey) -> Arc<Stream> {
         let mut streams = self.streams.lock();
-        if let Some(stream) = streams.get(key) {
-            return Ok(Arc::clone(stream));
-        }
-        let settings = self.settings();
-        if settings.streams != 0 && streams.len() as u64 >= settings.streams {
-            return Err(settings.streams);
-        }
-        let stream = Arc::new(Stream::new(
-            key.clone(),
-            settings,
-            Arc::clone(&self.metrics),
-        ));
-        streams.insert(key.clone(), Arc::clone(&stream));
-        Ok(stream)
+        let stream = streams.entry(key.clone()).or_insert_with(|| {
+            let metrics = Arc::clone(&self.metrics);
+            Arc::new(Stream::new(key.clone(), self.settings(), metrics))
+        });
+        Arc::clone(stream)
     }
 }
