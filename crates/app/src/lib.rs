@@ -10,5 +10,6 @@ pub mod log;
 pub mod origin;
 pub mod relay;
 pub mod run;
+mod signals;
 #[cfg(target_os = "linux")]
 pub mod systemd;

@@ -25,13 +25,13 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use weir_gate_flv::dial::HttpUrl;
 use weir_gate_rtmp::dial::RtmpUrl;
 use weir_net::cores::Shutdown;
 
 use crate::cli::{self, Exit};
 use crate::log::{self, Masked};
+use crate::signals::Signals;
 
 pub use attempts::GaveUp;
 pub use progress::Progress;
@@ -39,10 +39,6 @@ pub use running::{Running, StartError};
 
 /// Time for goodbyes after a signal; a server that does not answer in it is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// Signals within this time of the first are the same one: wrappers such as `timeout` send theirs to the process and to
-/// its group.
-const SAME_SIGNAL: Duration = Duration::from_millis(200);
 
 /// How often a terminal gets a new status line.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -160,8 +156,12 @@ async fn serve(plan: &Plan) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::new();
     let running = Running::start(plan, &shutdown)?;
+    let mut first = "";
     tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            first = name;
+        }
         () = shutdown.draining() => {}
         never = report(&running) => match never {},
     }
@@ -170,7 +170,7 @@ async fn serve(plan: &Plan) -> anyhow::Result<()> {
         ended = tokio::time::timeout(LAST_WORDS, running.ended()) => if ended.is_err() {
             tracing::warn!("connections did not end in time");
         },
-        name = second_signal() => tracing::info!(signal = name?, "second signal, ending at once"),
+        name = signals.second(first) => tracing::info!(signal = name, "second signal, ending at once"),
     }
     let last = running.progress();
     tracing::info!(frames = last.frames, retries = last.retries, "relay ended");
@@ -178,33 +178,6 @@ async fn serve(plan: &Plan) -> anyhow::Result<()> {
     match running.gave_up() {
         Some(gave_up) => Err(gave_up.clone().into()),
         None => Ok(()),
-    }
-}
-
-/// Resolves with the name of a signal that is meant as another.
-async fn second_signal() -> std::io::Result<&'static str> {
-    tokio::time::sleep(SAME_SIGNAL).await;
-    Ok(Signals::new()?.next().await)
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }
 

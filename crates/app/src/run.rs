@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use weir_net::cores::Shutdown;
 
 use crate::api::{self, Api};
 use crate::cli::{Exit, Settings};
 use crate::config::{Config, Loaded};
 use crate::origin::{Listening, Origin};
+use crate::signals::Signals;
 use crate::{activation, config, log, systemd};
 
 /// Time after the drain's deadline for last words and closing lines before the process ends whatever happens.
@@ -63,6 +64,9 @@ fn complain(what: &dyn std::fmt::Display) {
 }
 
 async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow::Result<()> {
+    // before anybody is told that the server is there: a signal without a handler ends the process
+    let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let shutdown = Shutdown::new();
     let mut registry = Registry::with_prefix("weir");
     let sockets = api::Sockets::bind(&loaded.config)?;
@@ -81,15 +85,20 @@ async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow:
     notify(systemd::ready());
     // the API answers until the drain has ended
     tokio::select! {
-        ended = until_drained(&reloader, &shutdown) => ended,
+        () = until_drained(&reloader, &shutdown, &mut signals, &mut hangup) => Ok(()),
         failed = api.serve(sockets) => match failed? {},
     }
 }
 
 /// Waits for a signal, then drains.
-async fn until_drained(reloader: &Arc<Reloader>, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn until_drained(
+    reloader: &Arc<Reloader>,
+    shutdown: &Shutdown,
+    signals: &mut Signals,
+    hangup: &mut Signal,
+) {
     let origin = reloader.origin();
-    let signalled = signals(reloader).await?;
+    let signalled = serve_signals(reloader, signals, hangup).await;
     tracing::info!(
         signal = signalled,
         sessions = origin.hub().sessions().len(),
@@ -98,20 +107,22 @@ async fn until_drained(reloader: &Arc<Reloader>, shutdown: &Shutdown) -> anyhow:
     notify(systemd::stopping());
     shutdown.drain();
     let deadline = reloader.current().server.drain_timeout;
-    drain(origin, shutdown, deadline).await
+    drain(origin, shutdown, deadline, signals.second(signalled)).await;
 }
 
 /// Lets sessions end by themselves until the deadline or a second signal, then ends them.
-async fn drain(origin: &Origin, shutdown: &Shutdown, deadline: Duration) -> anyhow::Result<()> {
+async fn drain(
+    origin: &Origin,
+    shutdown: &Shutdown,
+    deadline: Duration,
+    second: impl Future<Output = &'static str>,
+) {
     let tasks = origin.cores().tracker();
     tasks.close();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         () = tasks.wait() => {}
         () = tokio::time::sleep(deadline) => tracing::info!("drain deadline reached"),
-        _ = terminate.recv() => tracing::info!("second signal, ending at once"),
-        _ = interrupt.recv() => tracing::info!("second signal, ending at once"),
+        name = second => tracing::info!(signal = name, "second signal, ending at once"),
     }
     let left = tasks.len();
     shutdown.stop();
@@ -122,18 +133,17 @@ async fn drain(origin: &Origin, shutdown: &Shutdown, deadline: Duration) -> anyh
         tracing::warn!(sessions = tasks.len(), "some sessions did not end in time");
     }
     tracing::info!(ended = left, "stopped");
-    Ok(())
 }
 
 /// Serves signals until one asks for the end; returns its name.
-async fn signals(reloader: &Arc<Reloader>) -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn serve_signals(
+    reloader: &Arc<Reloader>,
+    signals: &mut Signals,
+    hangup: &mut Signal,
+) -> &'static str {
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok("SIGTERM"),
-            _ = interrupt.recv() => return Ok("SIGINT"),
+            name = signals.next() => return name,
             _ = hangup.recv() => {
                 notify(systemd::reloading());
                 if let Err(problems) = reloader.reload() {
