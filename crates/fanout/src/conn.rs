@@ -52,8 +52,9 @@ pub struct Conn {
     closed: Cell<Option<Closed>>,
     /// Nothing is under way, the socket is not full and not closed: a piece may go straight to it.
     clear: Cell<bool>,
-    /// Bytes written that the session's counter has not seen.
-    uncounted: Cell<u64>,
+    /// Bytes written, and how many of them the session's counter has seen.
+    written: Cell<u64>,
+    counted: Cell<u64>,
     news: Notify,
 }
 
@@ -82,7 +83,8 @@ impl Conn {
             blocked_since: Cell::new(None),
             closed: Cell::new(None),
             clear: Cell::new(true),
-            uncounted: Cell::new(0),
+            written: Cell::new(0),
+            counted: Cell::new(0),
             news: Notify::new(),
         }
     }
@@ -137,10 +139,16 @@ impl Conn {
 
     /// Brings the session's counter up to date.
     pub fn count(&self) {
-        let bytes = self.uncounted.take();
+        let written = self.written.get();
+        let bytes = written - self.counted.replace(written);
         if bytes > 0 {
             self.session.bytes_out.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes written since the connection was made.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.get()
     }
 
     pub(crate) fn close(&self, why: Closed) {
@@ -237,9 +245,9 @@ impl Conn {
             Ok(0) => self.close(Closed::Io(ErrorKind::WriteZero)),
             Ok(count) => {
                 self.blocked_since.set(None);
-                let uncounted = self.uncounted.get() + count as u64;
-                self.uncounted.set(uncounted);
-                if uncounted >= COUNT_BYTES {
+                let written = self.written.get() + count as u64;
+                self.written.set(written);
+                if written - self.counted.get() >= COUNT_BYTES {
                     self.count();
                 }
                 return Wrote::Some(count);

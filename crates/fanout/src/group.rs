@@ -211,10 +211,12 @@ impl Group {
             tally.blocked += 1;
             return;
         }
+        let before = seat.conn.written();
         let sent = seat.serve(&self.mirror, self.synced.slow_viewer, now, hub);
+        // also the rest of a piece that was cut before
+        tally.bytes += seat.conn.written() - before;
         if sent > 0 {
             tally.served += 1;
-            tally.bytes += sent as u64;
             if let Some(since) = seat.waiting_since.take() {
                 metrics
                     .start_up
@@ -263,14 +265,14 @@ impl Seat {
         now: Instant,
         hub: &weir_hub::Metrics,
     ) -> usize {
+        if !self.conn.is_flushed() && !self.conn.flush(now) {
+            return 0;
+        }
         if self.paused {
             self.cursor = mirror.end();
             return 0;
         }
         if self.cursor >= mirror.end() && self.prelude.is_none() {
-            return 0;
-        }
-        if !self.conn.is_flushed() && !self.conn.flush(now) {
             return 0;
         }
         if self.cursor < mirror.first() && !self.at_entry {

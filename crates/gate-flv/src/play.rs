@@ -168,8 +168,8 @@ impl Connection {
                 writable = conn.socket().writable(), if conn.is_blocked() => {
                     writable?;
                     conn.unblock();
-                    conn.flush(clock::now());
                     viewer.resume();
+                    conn.flush(clock::now());
                 }
                 () = conn.news() => {}
                 () = timer.as_mut() => {}

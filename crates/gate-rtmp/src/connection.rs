@@ -368,10 +368,10 @@ impl Connection {
 
     fn resume(&self) {
         self.conn.unblock();
-        self.conn.flush(clock::now());
         for playing in &self.playing {
             playing.viewer.resume();
         }
+        self.conn.flush(clock::now());
     }
 
     /// Ends what has lasted too long; says when to look again.

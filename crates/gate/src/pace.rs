@@ -18,8 +18,8 @@ const UNWATCHED: Duration = Duration::from_millis(100);
 const WATCHED_MOST: Duration = Duration::from_millis(50);
 
 /// The step for each publisher of the core: to read one, and to serve its viewers what came, costs some 10 µs, and
-/// an eighth of the core may go into that.
-const WATCHED_EACH: Duration = Duration::from_micros(80);
+/// a tenth of the core may go into that.
+const WATCHED_EACH: Duration = Duration::from_micros(100);
 
 /// Steps shorter than this are not worth polling for.
 const WORTHWHILE: Duration = Duration::from_millis(5);
@@ -158,8 +158,8 @@ mod tests {
         let mut pace = ReadPace::new(began);
         let now = began + NEW;
         let after = |millis| Tick::At(now + Duration::from_millis(millis));
-        assert_eq!(pace.next(now, 9, watched(50)), Tick::Watch);
-        assert_eq!(pace.next(now, 9, watched(500)), after(40));
+        assert_eq!(pace.next(now, 9, watched(49)), Tick::Watch);
+        assert_eq!(pace.next(now, 9, watched(400)), after(40));
         assert_eq!(pace.next(now, 9, watched(100_000)), after(50));
         let at_once = Load {
             latency: Latency::Fixed(Duration::ZERO),
