@@ -26,7 +26,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address could not be listened on.
-    #[error("{key}: {source} (choose another with --{flag} or {variable})")]
+    #[error("{key}: {error} (choose another with --{flag} or {variable})")]
     Bind {
         /// The key of the configuration that asks for the address.
         key: &'static str,
@@ -34,8 +34,8 @@ pub enum StartError {
         flag: String,
         /// The environment variable that sets it.
         variable: String,
-        /// What is wrong.
-        source: BindError,
+        /// What is wrong. It is part of the text, and so not named as its source.
+        error: BindError,
     },
     /// A thread or its runtime could not be made.
     #[error("cannot start worker threads: {0}")]
@@ -43,14 +43,14 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(crate) fn bind(key: &'static str, source: BindError) -> Self {
+    pub(crate) fn bind(key: &'static str, error: BindError) -> Self {
         let flag = key.replace('.', "-");
         let variable = format!("WEIR_{}", flag.replace('-', "_").to_uppercase());
         Self::Bind {
             key,
             flag,
             variable,
-            source,
+            error,
         }
     }
 }
@@ -216,10 +216,7 @@ fn bind(
     for (key, addresses) in [("rtmp.listen", rtmp), ("http.listen", http)] {
         for address in addresses {
             let listener = Listener::bind(address, workers);
-            listeners.push((
-                key,
-                listener.map_err(|source| StartError::bind(key, source))?,
-            ));
+            listeners.push((key, listener.map_err(|error| StartError::bind(key, error))?));
         }
     }
     for (key, listener) in listeners {
