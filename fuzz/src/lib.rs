@@ -17,6 +17,7 @@ mod client;
 mod codec;
 mod flv;
 mod handshake;
+mod http;
 pub mod mutation;
 mod names;
 mod pieces;
@@ -30,6 +31,7 @@ pub use client::client_session;
 pub use codec::{codec_describe, codec_frame, nal_units};
 pub use flv::{flv_header, flv_reader};
 pub use handshake::{handshake_client, handshake_server};
+pub use http::{http_body, http_head, websocket};
 pub use names::{rtmp_url, stream_key};
 pub use server::server_session;
 pub use wire::wire_cursors;
@@ -50,10 +52,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flv_reader", flv_reader),
     ("handshake_client", handshake_client),
     ("handshake_server", handshake_server),
+    ("http_body", http_body),
+    ("http_head", http_head),
     ("nal_units", nal_units),
     ("rtmp_command", rtmp_command),
     ("rtmp_url", rtmp_url),
     ("server_session", server_session),
     ("stream_key", stream_key),
+    ("websocket", websocket),
     ("wire_cursors", wire_cursors),
 ];

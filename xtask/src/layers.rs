@@ -18,7 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["weir-gate"],
     &["weir-fanout"],
     &["weir-net", "weir-hub"],
-    &["weir-rtmp"],
+    &["weir-rtmp", "weir-http"],
     &["weir-container"],
     &["weir-codec"],
     &["weir-media", "weir-wire"],
@@ -27,6 +27,7 @@ const ORDER: &[&[&str]] = &[
 /// Sans-IO: bytes and time in; bytes, events and a deadline out.
 const CORES: &[&str] = &[
     "weir-rtmp",
+    "weir-http",
     "weir-container",
     "weir-codec",
     "weir-media",

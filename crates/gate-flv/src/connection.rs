@@ -21,12 +21,12 @@ use weir_net::clock;
 use weir_net::socket::Socket;
 
 use crate::end::{End, Word};
-use crate::head::Heads;
 use crate::listen::Settings;
-use crate::request::{BodyLength, Method, Request};
 use crate::response::{Manner, PAGE_METHODS, STREAM_METHODS, Status};
 use crate::target::{CROSS_DOMAIN, PAGE, Resource};
 use crate::{PROTOCOL, WEBSOCKET_PROTOCOL};
+use weir_http::head::Heads;
+use weir_http::request::{BodyLength, Method, Request};
 
 /// Reads of one turn, so that a client with a full socket does not hold up the core.
 const READS_A_TURN: usize = 8;
@@ -103,7 +103,7 @@ impl Connection {
             let fields: &[(&str, &str)] = match status {
                 Status::UPGRADE => &[
                     ("Upgrade", "websocket"),
-                    ("Sec-WebSocket-Version", crate::websocket::VERSION),
+                    ("Sec-WebSocket-Version", weir_http::websocket::VERSION),
                 ],
                 _ => &[],
             };

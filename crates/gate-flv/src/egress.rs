@@ -10,7 +10,7 @@ use weir_container::flv::{self, TagKind};
 use weir_hub::{Format, FormatId, Setup};
 use weir_media::{Frame, Timestamp};
 
-use crate::websocket::{self, Opcode};
+use weir_http::websocket::{self, Opcode};
 
 /// Bytes of a chunk's head: the size in eight hexadecimal digits, and CR LF (RFC 9112, section 7.1).
 ///

@@ -9,11 +9,11 @@ use weir_fanout::Closed;
 use weir_gate::IngestError;
 use weir_hub::EndReason;
 
-use crate::body::BodyError;
-use crate::head::HeadError;
-use crate::request::RequestError;
 use crate::response::Status;
-use crate::websocket::CloseCode;
+use weir_http::body::BodyError;
+use weir_http::head::HeadError;
+use weir_http::request::RequestError;
+use weir_http::websocket::CloseCode;
 
 /// A reason to end, and its details for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

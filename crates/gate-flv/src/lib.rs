@@ -11,19 +11,15 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
-mod body;
 mod connection;
 pub mod dial;
 pub mod egress;
 mod end;
-mod head;
 pub mod listen;
 mod play;
 mod publish;
-mod request;
 mod response;
 mod target;
-mod websocket;
 
 pub use listen::Settings;
 

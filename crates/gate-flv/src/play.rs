@@ -16,9 +16,9 @@ use weir_net::clock;
 use crate::connection::{Connection, Read, arm, read};
 use crate::egress::{FlvFormat, Framing, LAST_CHUNK};
 use crate::end::{End, Word};
-use crate::request::{Method, Request, Upgrade};
 use crate::response::Status;
-use crate::websocket::{self, Frames, Opcode, Said};
+use weir_http::request::{Method, Request, Upgrade};
+use weir_http::websocket::{self, Frames, Opcode, Said};
 
 /// How often a waiting viewer's stream is looked for.
 ///

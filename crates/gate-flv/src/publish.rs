@@ -11,11 +11,11 @@ use weir_gate::{Address, Ingest, ReadPace, Tick};
 use weir_hub::{PublishError, Publisher, SessionRole, Unpublished};
 use weir_net::clock;
 
-use crate::body::{Body, Part};
 use crate::connection::{Connection, Read, arm, read};
 use crate::end::{End, Word};
-use crate::request::{BodyLength, Request};
 use crate::response::{CONTINUE, Status};
+use weir_http::body::{Body, Part};
+use weir_http::request::{BodyLength, Request};
 
 /// A body on its way into the hub.
 struct Upload {

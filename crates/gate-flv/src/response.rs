@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::egress::Framing;
-use crate::request::Request;
+use weir_http::request::Request;
 
 /// A status and its reason phrase (RFC 9110, section 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Manner {
         Self {
             keep_alive: request.keep_alive,
             is_old: request.is_old,
-            head_only: request.method == crate::request::Method::Head,
+            head_only: request.method == weir_http::request::Method::Head,
             allow_origin,
             varies: !any && !cors.trim().is_empty(),
         }
@@ -237,8 +237,8 @@ fn write_date(at: SystemTime, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::Heads;
     use std::time::Duration;
+    use weir_http::head::Heads;
 
     fn request(fields: &str) -> Box<Request> {
         let mut heads = Heads::new(1000);

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use weir_gate::{Address, InvalidAddress};
 use weir_media::InvalidKey;
 
-use crate::request::Request;
+use weir_http::request::Request;
 
 /// The page at `/`.
 pub(crate) const PAGE: &str = "\
@@ -79,8 +79,8 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::Heads;
     use proptest::prelude::*;
+    use weir_http::head::Heads;
     use weir_hub::Start;
 
     fn resource(host: &str, target: &str) -> Resource {

@@ -19,7 +19,7 @@ use weir_net::socket::Socket;
 use super::response::{Coding, Head, Heads, request};
 use super::{Cause, DialError, HttpUrl, ProtocolError};
 use crate::PROTOCOL;
-use crate::body::Part;
+use weir_http::body::Part;
 
 /// Reads of one turn, so that a full socket does not hold up the core.
 const READS_A_TURN: usize = 8;

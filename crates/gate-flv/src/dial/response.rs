@@ -4,8 +4,8 @@
 //! connections, or look into the body.
 
 use super::{HttpUrl, ProtocolError};
-use crate::body::{Body, Part};
-use crate::request::BodyLength;
+use weir_http::body::{Body, Part};
+use weir_http::request::BodyLength;
 
 /// Longest head of an answer, in bytes. Common servers send a few hundred, proxies with cookies a few thousand.
 pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;

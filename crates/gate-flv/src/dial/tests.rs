@@ -4,8 +4,8 @@
 
 use super::response::{Coding, Head, Heads, MAX_HEAD_BYTES, request};
 use super::*;
-use crate::body::Part;
 use proptest::prelude::*;
+use weir_http::body::Part;
 
 /// Reads an answer that comes in pieces of `step` bytes; its body, and whether it is complete.
 fn read(answer: &[u8], step: usize) -> Result<(Vec<u8>, bool), ProtocolError> {

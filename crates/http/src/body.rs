@@ -17,20 +17,36 @@ const TRAILER_BYTES: u32 = 8 << 10;
 
 /// Why bytes are no chunks. The client is at fault; `offset` counts bytes of the body as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BodyError {
+pub enum BodyError {
+    /// A chunk without a size, or with one that is no number of 64 bits.
     #[error("chunk at byte {offset} of the body has no valid size")]
-    Size { offset: u64 },
+    Size {
+        /// Where, in bytes of the body as sent.
+        offset: u64,
+    },
+    /// A chunk's line, or the trailers, longer than is allowed.
     #[error("line at byte {offset} of the body is too long")]
-    LineTooLong { offset: u64 },
+    LineTooLong {
+        /// Where, in bytes of the body as sent.
+        offset: u64,
+    },
+    /// A line that ends in another way than CR LF.
     #[error("line at byte {offset} of the body does not end in CR LF")]
-    LineEnd { offset: u64 },
+    LineEnd {
+        /// Where, in bytes of the body as sent.
+        offset: u64,
+    },
+    /// A chunk that goes on where its size says that it ends.
     #[error("chunk that ends at byte {offset} of the body is longer than its size")]
-    ChunkEnd { offset: u64 },
+    ChunkEnd {
+        /// Where, in bytes of the body as sent.
+        offset: u64,
+    },
 }
 
 /// What the input holds next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
+pub enum Part<'a> {
     /// Bytes of the body; never empty.
     Data(&'a [u8]),
     /// The input is used up.
@@ -41,7 +57,7 @@ pub(crate) enum Part<'a> {
 
 /// A body under way.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub struct Body {
     state: State,
     /// Bytes of the line under way, or of all trailers.
     line: u32,
@@ -76,7 +92,7 @@ enum State {
 
 impl Body {
     /// A body of the length that a request's head announced.
-    pub(crate) fn new(length: BodyLength) -> Self {
+    pub fn new(length: BodyLength) -> Self {
         let state = match length {
             BodyLength::None => State::Done,
             BodyLength::Known(length) => State::Known(length),
@@ -93,7 +109,7 @@ impl Body {
     }
 
     /// Takes the next part from the front of `input`, which it shortens. After an error nothing more can be read.
-    pub(crate) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Part<'a>, BodyError> {
+    pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Part<'a>, BodyError> {
         loop {
             match self.state {
                 State::Done | State::Known(0) => return Ok(Part::End),

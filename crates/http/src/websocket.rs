@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// The only version there is (section 4.1).
-pub(crate) const VERSION: &str = "13";
+pub const VERSION: &str = "13";
 
 /// The bytes that prove that the server has read the key (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -21,16 +21,22 @@ const MESSAGE_BYTES: u64 = 64 << 10;
 const CONTROL_BYTES: usize = 125;
 
 /// Longest header of a frame that a server sends: it has no mask (section 5.2).
-pub(crate) const HEADER_BYTES: usize = 10;
+pub const HEADER_BYTES: usize = 10;
 
 /// What a frame is (section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opcode {
+pub enum Opcode {
+    /// The next part of a fragmented message.
     Continuation = 0,
+    /// Text in UTF-8.
     Text = 1,
+    /// Bytes.
     Binary = 2,
+    /// The end of the connection.
     Close = 8,
+    /// A question whether the peer is there.
     Ping = 9,
+    /// The answer to a ping.
     Pong = 10,
 }
 
@@ -55,41 +61,56 @@ impl Opcode {
 
 /// Why a connection is closed (section 7.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CloseCode {
+pub enum CloseCode {
+    /// What it was for is done.
     Normal = 1000,
+    /// The server stops.
     GoingAway = 1001,
+    /// The peer broke the protocol.
     Protocol = 1002,
+    /// Text that is no UTF-8.
     Encoding = 1007,
+    /// The peer may not have what it asked for.
     Policy = 1008,
+    /// A message that is too long.
     TooBig = 1009,
 }
 
 /// How a client broke the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Violation {
+pub enum Violation {
+    /// A reserved bit is set (section 5.2).
     #[error("frame with reserved bits")]
     Reserved,
+    /// An opcode that RFC 6455 does not define.
     #[error("frame of unknown type {0}")]
     Opcode(u8),
+    /// A client must mask (section 5.1).
     #[error("frame without a mask")]
     Unmasked,
+    /// A length in a longer form than needed (section 5.2).
     #[error("frame whose length is not written in the shortest way")]
     Length,
+    /// Control frames are whole and at most 125 bytes (section 5.5).
     #[error("control frame that is fragmented or too long")]
     Control,
+    /// A continuation of nothing, or a new message inside another (section 5.4).
     #[error("fragments out of order")]
     Fragments,
+    /// A close frame with one byte, or with a code that must not be sent (section 7.4).
     #[error("invalid close frame")]
     Close,
+    /// The reason of a close frame is text (section 5.5.1).
     #[error("reason for closing that is no UTF-8")]
     Encoding,
+    /// Longer than this gate takes.
     #[error("message longer than {MESSAGE_BYTES} bytes")]
     TooBig,
 }
 
 impl Violation {
     /// The code that tells the client.
-    pub(crate) fn code(self) -> CloseCode {
+    pub fn code(self) -> CloseCode {
         match self {
             Self::TooBig => CloseCode::TooBig,
             Self::Encoding => CloseCode::Encoding,
@@ -100,7 +121,7 @@ impl Violation {
 
 /// What a client said that needs an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Said {
+pub enum Said {
     /// To be answered by a pong with the same bytes.
     Ping(Vec<u8>),
     /// To be echoed; the connection is over then. `None` when no code was given.
@@ -109,7 +130,7 @@ pub(crate) enum Said {
 
 /// Reads a client's frames from bytes in pieces of any size.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
+pub struct Frames {
     header: Vec<u8>,
     body: Option<Body>,
     /// Bytes of the fragmented message under way.
@@ -129,7 +150,7 @@ struct Body {
 impl Frames {
     /// Reads from the front of `input`, which it shortens, up to something that needs an answer; `None` when the
     /// input is used up.
-    pub(crate) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Said>, Violation> {
+    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Said>, Violation> {
         loop {
             match self.body.take() {
                 Some(body) => {
@@ -257,7 +278,7 @@ fn said(body: Body) -> Result<Option<Said>, Violation> {
 }
 
 /// The value of `Sec-WebSocket-Accept` for a key; `None` when the key is not 16 bytes in base64 (section 4.2.1).
-pub(crate) fn accept(key: &str) -> Option<String> {
+pub fn accept(key: &str) -> Option<String> {
     if STANDARD.decode(key).ok()?.len() != 16 {
         return None;
     }
@@ -268,7 +289,7 @@ pub(crate) fn accept(key: &str) -> Option<String> {
 }
 
 /// The header of a whole frame with `length` bytes of payload: the array and how much of its end counts.
-pub(crate) fn header(opcode: Opcode, length: usize) -> ([u8; HEADER_BYTES], usize) {
+pub fn header(opcode: Opcode, length: usize) -> ([u8; HEADER_BYTES], usize) {
     let first = 0x80 | opcode as u8;
     let length = length as u64;
     let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
@@ -280,14 +301,14 @@ pub(crate) fn header(opcode: Opcode, length: usize) -> ([u8; HEADER_BYTES], usiz
 }
 
 /// Appends a whole frame.
-pub(crate) fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+pub fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let (header, used) = header(opcode, payload.len());
     out.extend_from_slice(header.get(HEADER_BYTES - used..).unwrap_or_default());
     out.extend_from_slice(payload);
 }
 
 /// Appends a close frame.
-pub(crate) fn write_close(code: u16, out: &mut Vec<u8>) {
+pub fn write_close(code: u16, out: &mut Vec<u8>) {
     write(Opcode::Close, &code.to_be_bytes(), out);
 }
 

@@ -16,14 +16,14 @@ const MOST_FIELDS: usize = 64;
 
 /// Why bytes are no request that can be served. The client is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeadError {
+pub enum HeadError {
     /// The head is longer than the setting allows.
     #[error("the request head is longer than {limit} bytes")]
     TooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// More than [`MOST_FIELDS`] header fields.
+    /// More than `MOST_FIELDS` header fields.
     #[error("the request has more than {MOST_FIELDS} header fields")]
     TooManyFields,
     /// Neither HTTP/1.0 nor HTTP/1.1, such as the preface of HTTP/2 (RFC 9113, section 3.4).
@@ -45,7 +45,7 @@ pub(crate) enum HeadError {
 
 /// What a client has sent and nobody has taken yet: at most one head under way, and what follows it.
 #[derive(Debug)]
-pub(crate) struct Heads {
+pub struct Heads {
     buffer: Vec<u8>,
     /// Bytes at the front that hold no end of a head.
     searched: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// Takes heads of at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self {
             buffer: Vec::new(),
             searched: 0,
@@ -63,14 +63,14 @@ impl Heads {
     }
 
     /// Appends what was read. The caller pulls after each push; what that leaves is at most `limit` and one read.
-    pub(crate) fn push(&mut self, input: &[u8]) {
+    pub fn push(&mut self, input: &[u8]) {
         self.buffer.extend_from_slice(input);
     }
 
     /// The next request, once its head is whole. After an error nothing more can be understood.
     ///
     /// Boxed, since a connection's future would hold room for it as long as the stream lasts.
-    pub(crate) fn pull(&mut self) -> Result<Option<Box<Request>>, HeadError> {
+    pub fn pull(&mut self) -> Result<Option<Box<Request>>, HeadError> {
         self.skip_empty_lines();
         if let Some(first) = self.buffer.first()
             && !is_token(*first)
@@ -94,17 +94,17 @@ impl Heads {
     }
 
     /// True when the client has begun no further request.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// True when the client has sent more ahead than one head may have.
-    pub(crate) fn is_overfull(&self) -> bool {
+    pub fn is_overfull(&self) -> bool {
         self.buffer.len() > self.limit
     }
 
     /// Takes everything that follows the last head: the beginning of its body, or of frames.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    pub fn take(&mut self) -> Vec<u8> {
         self.searched = 0;
         std::mem::take(&mut self.buffer)
     }

@@ -6,11 +6,16 @@
 
 /// How a request asks for something (RFC 9110, section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
+    /// GET: play.
     Get,
+    /// HEAD: as GET, without the body.
     Head,
+    /// POST: publish.
     Post,
+    /// PUT: publish, as `curl -T` does.
     Put,
+    /// OPTIONS: ask what is allowed.
     Options,
     /// One that nothing here understands.
     Other,
@@ -18,7 +23,7 @@ pub(crate) enum Method {
 
 /// What follows the head (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyLength {
+pub enum BodyLength {
     /// Nothing.
     None,
     /// This many bytes.
@@ -29,16 +34,16 @@ pub(crate) enum BodyLength {
 
 /// The wish to go on as a WebSocket (RFC 6455, section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upgrade {
+pub struct Upgrade {
     /// `Sec-WebSocket-Key` as sent.
-    pub(crate) key: String,
+    pub key: String,
     /// `Sec-WebSocket-Version` as sent; 13 is the only one there is.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 /// Why a request cannot be served as it stands. The client is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RequestError {
+pub enum RequestError {
     /// A body whose end two readers may see in different places.
     #[error("the request has both Content-Length and Transfer-Encoding")]
     TwoLengths,
@@ -64,35 +69,38 @@ pub(crate) enum RequestError {
 
 /// A request without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) method: Method,
+pub struct Request {
+    /// How it asks.
+    pub method: Method,
     /// HTTP/1.0: neither chunks nor interim answers.
-    pub(crate) is_old: bool,
+    pub is_old: bool,
     /// The path as sent, percent-encoded; `*` for the server as a whole.
-    pub(crate) path: String,
+    pub path: String,
     /// The query without its question mark; empty without one.
-    pub(crate) query: String,
+    pub query: String,
     /// Host and port as sent; empty where HTTP/1.0 named none.
-    pub(crate) host: String,
+    pub host: String,
     /// `User-Agent`, for people.
-    pub(crate) agent: String,
+    pub agent: String,
     /// The client wants to send another request on this connection.
-    pub(crate) keep_alive: bool,
-    pub(crate) body: BodyLength,
+    pub keep_alive: bool,
+    /// What follows the head.
+    pub body: BodyLength,
     /// The client waits for `100 Continue` before it sends the body.
-    pub(crate) expects_continue: bool,
-    pub(crate) upgrade: Option<Upgrade>,
+    pub expects_continue: bool,
+    /// The wish to go on as a WebSocket.
+    pub upgrade: Option<Upgrade>,
     /// The origin of the page that asks.
-    pub(crate) origin: Option<String>,
+    pub origin: Option<String>,
     /// `Access-Control-Request-Headers` of a preflight.
-    pub(crate) requested_headers: Option<String>,
+    pub requested_headers: Option<String>,
     /// `Access-Control-Request-Private-Network: true` of a preflight.
-    pub(crate) private_network: bool,
+    pub private_network: bool,
 }
 
 impl Request {
     /// Reads the fields of a complete head.
-    pub(crate) fn new(parsed: &httparse::Request<'_, '_>) -> Result<Self, RequestError> {
+    pub fn new(parsed: &httparse::Request<'_, '_>) -> Result<Self, RequestError> {
         let fields = Fields(parsed.headers);
         let is_old = parsed.version == Some(0);
         let (authority, path, query) = target(parsed.path.unwrap_or_default())?;

@@ -1,0 +1,14 @@
+//! What the HTTP gates read, as sans-IO cores: bytes in, requests, body parts and frames out.
+//!
+//! Owns: request heads ([`head`], [`request`]; RFC 9110 and 9112), bodies of a length or in chunks ([`body`]), and
+//! WebSocket handshakes and frames ([`websocket`]; RFC 6455). All of it is bounded, independent of how the input is
+//! cut, and strict where leniency lets one request hide in another.
+//! Does not: know sockets, streams or answers.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing)]
+
+pub mod body;
+pub mod head;
+pub mod request;
+pub mod websocket;
