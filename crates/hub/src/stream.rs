@@ -187,7 +187,6 @@ impl Stream {
             return Ok(Published::Busy(current.id));
         }
         let replaced = state.publisher.replace(Arc::clone(session));
-        let state = &mut *state;
         state.epoch += 1;
         if let Some(last) = state.last_frame_at {
             state.timeline.resume(now.saturating_duration_since(last));
@@ -203,16 +202,17 @@ impl Stream {
         state.gop.clear();
         state.key_seen = false;
         state.tracks.clear();
+        let told = std::mem::take(&mut state.told);
         for log in &mut state.logs {
             log.forget_start();
             log.ended = false;
-            if state.told {
+            if told {
                 log.announce(true, now);
                 wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
             }
         }
-        state.told = false;
         let epoch = state.epoch;
+        drop(state);
         wake(&mut wakers);
         Ok(Published::Accepted { epoch, replaced })
     }
@@ -282,15 +282,8 @@ impl Stream {
             self.metrics.live_streams.dec();
             self.metrics.publishers.dec();
             if how == Unpublished::Finished {
-                state.tell(now, &mut wakers);
-                // only a lost publisher is waited for: what is over is not shown to those who come now, and formats
-                // without words for the end close
-                state.gop.clear();
-                for log in &mut state.logs {
-                    log.forget_start();
-                    log.ended = true;
-                    wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
-                }
+                // only a lost publisher is waited for
+                state.end(now, &mut wakers);
             }
         }
         wake(&mut wakers);
@@ -309,16 +302,8 @@ impl Stream {
         if !over {
             return false;
         }
-        if state.left_at.is_some() && state.logs.iter().any(|log| !log.ended) {
-            state.tell(now, &mut wakers);
-            for log in &mut state.logs {
-                log.ended = true;
-                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
-            }
-        }
-        state.gop.clear();
-        for log in &mut state.logs {
-            log.forget_start();
+        if state.left_at.is_some() {
+            state.end(now, &mut wakers);
         }
         if self.viewers.load(Ordering::Relaxed) == 0 && state.logs.is_empty() {
             state.retired = true;
@@ -478,6 +463,19 @@ impl State {
         let track = self.track(frame.track);
         track.frames += 1;
         track.bytes += bytes;
+    }
+
+    /// The stream is over: viewers are told, formats without words for it close, and those who come now see nothing
+    /// of what was. Changes nothing the second time.
+    fn end(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        self.tell(now, wakers);
+        self.gop.clear();
+        for log in &mut self.logs {
+            log.forget_start();
+            if !std::mem::replace(&mut log.ended, true) {
+                wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
+            }
+        }
     }
 
     /// Tells viewers, once, that the publisher has left.
