@@ -3,7 +3,7 @@
 //! Owns: the core's groups, the queue of those with news, and the loop's turns. Does not: write (`group` does) or
 //! reckon the beat (`pace` does).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
@@ -40,13 +40,12 @@ struct Inner {
     queue: RefCell<BinaryHeap<Reverse<(Instant, usize)>>>,
     queued: Notify,
     pace: RefCell<Pace>,
-    viewers: Cell<usize>,
 }
 
 impl std::fmt::Debug for Fanout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fanout")
-            .field("viewers", &self.inner.viewers.get())
+            .field("groups", &self.inner.groups.borrow().len())
             .finish_non_exhaustive()
     }
 }
@@ -72,7 +71,6 @@ impl Fanout {
                 queue: RefCell::default(),
                 queued: Notify::new(),
                 pace: RefCell::default(),
-                viewers: Cell::new(0),
             }),
         }
     }
@@ -104,9 +102,9 @@ impl Fanout {
         if news {
             // this look took the news of the others too
             self.enqueue(token, &mut group, now);
+            self.inner.queued.notify_one();
         }
         self.inner.metrics.viewers.inc();
-        self.inner.viewers.set(self.inner.viewers.get() + 1);
         Ok(Viewer {
             fanout: self.clone(),
             group: token,
@@ -156,9 +154,14 @@ impl Fanout {
     /// Serves every group that is due.
     async fn pass(&self, began: Instant) {
         self.inner.pace.borrow_mut().begin(began);
+        let mut due = self.next_due(began);
+        if due.is_none() {
+            return;
+        }
         let mut watch = Stopwatch::start();
         let mut adaptive = false;
-        while let Some(token) = self.next_due(began) {
+        while let Some(token) = due {
+            due = self.next_due(began);
             let Some(group) = self.group(token) else {
                 continue;
             };
@@ -224,7 +227,6 @@ impl Fanout {
             .borrow_mut()
             .due(group.latency(), group.last_round, now);
         self.inner.queue.borrow_mut().push(Reverse((due, token)));
-        self.inner.queued.notify_one();
     }
 
     fn obtain(
@@ -335,10 +337,6 @@ impl Drop for Viewer {
             group.borrow_mut().leave(self.seat);
         }
         self.fanout.inner.metrics.viewers.dec();
-        self.fanout
-            .inner
-            .viewers
-            .set(self.fanout.inner.viewers.get().saturating_sub(1));
         self.fanout.close_if_empty(self.group);
     }
 }
