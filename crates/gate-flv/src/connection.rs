@@ -8,11 +8,10 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::time::Sleep;
 use weir_fanout::Conn;
 use weir_gate::{Gate, Opened, close_gently};
 use weir_hub::{EndReason, Session};
@@ -349,14 +348,6 @@ pub(crate) fn read(
         }
     }
     Ok(Read { bytes, more: true })
-}
-
-/// Lets `timer` go off at `deadline`, unless it does so sooner: an early look is cheaper than setting it each time.
-pub(crate) fn arm(mut timer: Pin<&mut Sleep>, deadline: Instant) {
-    let due = timer.deadline().into_std();
-    if timer.is_elapsed() || due > deadline {
-        timer.as_mut().reset(deadline.into());
-    }
 }
 
 #[cfg(test)]

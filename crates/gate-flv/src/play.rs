@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use weir_fanout::Viewer;
-use weir_gate::Address;
+use weir_gate::{Address, arm};
 use weir_hub::SessionRole;
 use weir_media::StreamKey;
 use weir_net::clock;
 
-use crate::connection::{Connection, Read, arm, read};
+use crate::connection::{Connection, Read, read};
 use crate::egress::{FlvFormat, Framing, LAST_CHUNK};
 use crate::end::{End, Word};
 use crate::response::Status;

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use weir_container::flv;
-use weir_gate::{Address, Ingest, ReadPace, Tick};
+use weir_gate::{Address, Ingest, ReadPace, Tick, arm};
 use weir_hub::{PublishError, Publisher, SessionRole, Unpublished};
 use weir_net::clock;
 
-use crate::connection::{Connection, Read, arm, read};
+use crate::connection::{Connection, Read, read};
 use crate::end::{End, Word};
 use crate::response::{CONTINUE, Status};
 use weir_http::body::{Body, Part};
@@ -164,13 +164,10 @@ impl Connection {
             arm(timer.as_mut(), deadline);
             let watched = upload.ingest.publisher().has_viewers();
             let tick = self.gate.read_tick(&mut pace, now, read.bytes, watched);
-            match tick {
-                Tick::Watch => conn.socket().watch()?,
-                Tick::At(_) => conn.socket().poll_on_timer()?,
-            }
+            tick.apply(conn.socket())?;
             tokio::select! {
                 readable = conn.socket().readable(), if tick == Tick::Watch => readable?,
-                () = sleep_to(tick) => {}
+                () = tick.elapsed() => {}
                 () = timer.as_mut() => {}
                 reason = conn.session().kicked() => {
                     return Err(End::from(reason).with(Word::Status(Status::CONFLICT)));
@@ -211,13 +208,5 @@ impl Connection {
             return Err(End::answered(Status::TIMEOUT, "publish_idle", text));
         }
         Ok(due)
-    }
-}
-
-/// Resolves at the time of a tick; never for one that watches.
-async fn sleep_to(tick: Tick) {
-    match tick {
-        Tick::At(at) => tokio::time::sleep_until(at.into()).await,
-        Tick::Watch => std::future::pending().await,
     }
 }

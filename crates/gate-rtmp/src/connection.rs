@@ -4,13 +4,12 @@
 //! write media; a player's connection belongs to the fan-out from its `play` on, and this task sleeps.
 
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
 use weir_fanout::{Conn, Viewer};
-use weir_gate::{Address, Gate, Opened, ReadPace, Tick, close_gently};
+use weir_gate::{Address, Gate, Opened, ReadPace, Tick, arm, close_gently};
 use weir_hub::{SessionRole, Start, Unpublished};
 use weir_media::StreamKey;
 use weir_net::admission::Refusal;
@@ -129,7 +128,7 @@ impl Connection {
             let conn = Rc::clone(&self.conn);
             tokio::select! {
                 readable = conn.socket().readable(), if tick == Tick::Watch => readable?,
-                () = sleep_to(tick) => {}
+                () = tick.elapsed() => {}
                 writable = conn.socket().writable(), if conn.is_blocked() => {
                     writable?;
                     self.resume();
@@ -440,10 +439,7 @@ impl Connection {
             let watched = self.publishing.has_viewers();
             self.gate.read_tick(&mut self.pace, now, drained, watched)
         };
-        match tick {
-            Tick::Watch => self.conn.socket().watch()?,
-            Tick::At(_) => self.conn.socket().poll_on_timer()?,
-        }
+        tick.apply(self.conn.socket())?;
         Ok(tick)
     }
 
@@ -462,21 +458,5 @@ impl Connection {
         for playing in &self.playing {
             let _ = self.session.close_play(playing.format.msid, code);
         }
-    }
-}
-
-/// Lets `timer` go off at `deadline`, unless it does so sooner: an early look is cheaper than setting it each time.
-fn arm(mut timer: Pin<&mut Sleep>, deadline: Instant) {
-    let due = timer.deadline().into_std();
-    if timer.is_elapsed() || due > deadline {
-        timer.as_mut().reset(deadline.into());
-    }
-}
-
-/// Resolves at the time of a tick; never for one that watches.
-async fn sleep_to(tick: Tick) {
-    match tick {
-        Tick::At(at) => tokio::time::sleep_until(at.into()).await,
-        Tick::Watch => std::future::pending().await,
     }
 }

@@ -7,7 +7,6 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::net::TcpStream;
 use weir_gate::{Gate, Opened};
-use weir_net::admission::Admitted;
 use weir_net::socket::Socket;
 
 use crate::PROTOCOL;
@@ -39,18 +38,9 @@ pub async fn serve(gate: Gate, listener: TcpListener, settings: Settings) {
 }
 
 fn open(gate: &Gate, stream: TcpStream, peer: SocketAddr, settings: Settings) {
-    let (permit, refusal) = match gate.admission.admit(peer.ip()) {
-        Admitted::Serve(permit) => (permit, None),
-        Admitted::Refuse(refusal, permit) => (permit, Some(refusal)),
-        Admitted::Drop(refusal) => {
-            gate.metrics.refused(PROTOCOL, refusal.label());
-            tracing::debug!(%peer, reason = %refusal, "connection dropped");
-            return;
-        }
+    let Some((permit, refusal)) = gate.admit(PROTOCOL, peer) else {
+        return;
     };
-    if let Some(refusal) = refusal {
-        gate.metrics.refused(PROTOCOL, refusal.label());
-    }
     let socket = match Socket::new(stream, peer) {
         Ok(socket) => socket,
         Err(error) => {

@@ -3,6 +3,7 @@
 //! Owns: [`Gate`], the bundle of handles, and the settings all gates obey. Does not: do anything with them.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use arc_swap::ArcSwap;
 use weir_fanout::Fanout;
 use weir_hub::{Hub, Publisher};
 use weir_media::SessionId;
-use weir_net::admission::Admission;
+use weir_net::admission::{Admission, Admitted, Permit, Refusal};
 use weir_net::cores::Core;
 
 use crate::ingest::Ingest;
@@ -107,6 +108,25 @@ impl Gate {
     /// an await.
     pub fn scratch(&self) -> Scratch {
         Rc::clone(&self.scratch)
+    }
+
+    /// Decides on a connection of `protocol` from `peer`, and counts a refusal. `None` closes it unanswered; with a
+    /// [`Refusal`] it is told why it is not served.
+    pub fn admit(
+        &self,
+        protocol: &'static str,
+        peer: SocketAddr,
+    ) -> Option<(Permit, Option<Refusal>)> {
+        let (permit, refusal) = match self.admission.admit(peer.ip()) {
+            Admitted::Serve(permit) => return Some((permit, None)),
+            Admitted::Refuse(refusal, permit) => (Some(permit), refusal),
+            Admitted::Drop(refusal) => (None, refusal),
+        };
+        self.metrics.refused(protocol, refusal.label());
+        if permit.is_none() {
+            tracing::debug!(%peer, reason = %refusal, "connection dropped");
+        }
+        Some((permit?, Some(refusal)))
     }
 
     /// Takes messages for `publisher` on behalf of `session`.

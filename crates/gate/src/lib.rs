@@ -19,7 +19,7 @@ pub use address::{Address, InvalidAddress, Query};
 pub use context::{Gate, Scratch, Settings};
 pub use ingest::{Ingest, IngestError};
 pub use metrics::{Ended, Metrics, Protocol, Refused};
-pub use pace::{Load, ReadPace, Tick};
+pub use pace::{Load, ReadPace, Tick, arm};
 pub use session::{Opened, close_gently};
 
 /// The virtual host of streams whose address names none that is configured; SRS uses the same word.

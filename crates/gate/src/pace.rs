@@ -6,10 +6,14 @@
 //! 70,000 wake-ups a second for a few bytes each. Nobody is served by that haste while nobody watches the stream, and
 //! a core with hundreds of publishers has better use for its time; then the sockets are polled.
 
+use std::io;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use tokio::time::Sleep;
 use weir_hub::Latency;
 use weir_net::clock;
+use weir_net::socket::Socket;
 
 /// The step while nobody watches: a viewer who comes then is at most this far behind live for a moment.
 const UNWATCHED: Duration = Duration::from_millis(100);
@@ -43,6 +47,32 @@ pub enum Tick {
     Watch,
     /// Wait until this time, then try.
     At(Instant),
+}
+
+impl Tick {
+    /// Puts `socket` into the mode that the tick needs.
+    pub fn apply(self, socket: &Socket) -> io::Result<()> {
+        match self {
+            Self::Watch => socket.watch(),
+            Self::At(_) => socket.poll_on_timer(),
+        }
+    }
+
+    /// Resolves at the time of the tick; never for one that watches.
+    pub async fn elapsed(self) {
+        match self {
+            Self::At(at) => tokio::time::sleep_until(at.into()).await,
+            Self::Watch => std::future::pending().await,
+        }
+    }
+}
+
+/// Lets `timer` go off at `deadline`, unless it does so sooner: an early look is cheaper than setting it each time.
+pub fn arm(mut timer: Pin<&mut Sleep>, deadline: Instant) {
+    let due = timer.deadline().into_std();
+    if timer.is_elapsed() || due > deadline {
+        timer.as_mut().reset(deadline.into());
+    }
 }
 
 /// What the pace of reads depends on.

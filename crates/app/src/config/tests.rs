@@ -1,7 +1,7 @@
 //! From sources to a configuration.
 //!
 //! Owns: the tests of each key in each source, of which source wins, of the sample file, of every complaint, and of a
-//! reload. Does not: test command lines; `cli` does.
+//! reload. Does not: test command lines; `cli` does. One file over 600 lines because the table of keys is its one subject.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
