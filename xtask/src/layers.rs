@@ -14,11 +14,11 @@ use crate::say;
 const ORDER: &[&[&str]] = &[
     &["weir-server"],
     &["weir-app", "weir-bench"],
-    &["weir-gate-rtmp", "weir-gate-flv"],
-    &["weir-gate"],
+    &["weir-gate-rtmp", "weir-gate-flv", "weir-proxy"],
+    &["weir-gate", "weir-cluster-redis"],
     &["weir-fanout"],
-    &["weir-net", "weir-hub"],
-    &["weir-rtmp", "weir-http"],
+    &["weir-net", "weir-hub", "weir-cluster"],
+    &["weir-rtmp", "weir-http", "weir-hls"],
     &["weir-container"],
     &["weir-codec"],
     &["weir-media", "weir-wire"],
@@ -26,6 +26,8 @@ const ORDER: &[&[&str]] = &[
 
 /// Sans-IO: bytes and time in; bytes, events and a deadline out.
 const CORES: &[&str] = &[
+    "weir-cluster",
+    "weir-hls",
     "weir-rtmp",
     "weir-http",
     "weir-container",
@@ -40,6 +42,21 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         "weir-hub",
         &["weir-media"],
         "the hub never names a protocol",
+    ),
+    (
+        "weir-cluster",
+        &[],
+        "cluster state knows names, not protocols",
+    ),
+    (
+        "weir-cluster-redis",
+        &["weir-cluster"],
+        "a backend of cluster state, and no more",
+    ),
+    (
+        "weir-proxy",
+        BELOW_PROXY,
+        "the proxy sees openings, never frames",
     ),
     (
         "weir-gate",
@@ -76,6 +93,17 @@ const BELOW_GATES: &[&str] = &[
     "weir-wire",
 ];
 
+/// What the proxy stands on.
+const BELOW_PROXY: &[&str] = &[
+    "weir-cluster",
+    "weir-net",
+    "weir-rtmp",
+    "weir-http",
+    "weir-hls",
+    "weir-container",
+    "weir-wire",
+];
+
 /// The only crates with tasks; everything else is driven by them.
 const TOKIO: &[&str] = &[
     "weir-net",
@@ -83,6 +111,8 @@ const TOKIO: &[&str] = &[
     "weir-gate",
     "weir-gate-rtmp",
     "weir-gate-flv",
+    "weir-cluster-redis",
+    "weir-proxy",
     "weir-app",
     "weir-bench",
     "weir-server",
