@@ -11,6 +11,27 @@ mod writer;
 pub use reader::ChunkReader;
 pub use writer::{encoded_len, write_message};
 
+/// What later headers of a chunk stream may leave out because an earlier one said it (RTMP 1.0 §5.3.1.2).
+///
+/// Two connections whose chunk streams agree in this can take the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamHeader {
+    /// The chunk stream.
+    pub csid: u32,
+    /// Absolute time of its last message, in milliseconds modulo 2^32.
+    pub timestamp: u32,
+    /// The last time or delta that a header said.
+    pub field: u32,
+    /// Whether that needed the extended form.
+    pub extended: bool,
+    /// Type of its last message.
+    pub type_id: u8,
+    /// Length of its last message, in bytes.
+    pub length: u32,
+    /// Message stream of its last message.
+    pub msid: u32,
+}
+
 /// Chunk size of both directions until Set Chunk Size, in bytes (RTMP 1.0 §5.4.1).
 pub const INITIAL_CHUNK_SIZE: u32 = 128;
 

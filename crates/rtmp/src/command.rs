@@ -88,8 +88,8 @@ impl Command {
         }
     }
 
-    /// Appends the command as an AMF0 message to `out`.
-    pub fn write(&self, out: &mut Vec<u8>, csid: u32, msid: u32, chunk_size: u32) {
+    /// The body of the command's message, in AMF0.
+    pub fn body(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(256);
         amf0::write_string(&self.name, &mut body);
         amf0::write_number(self.transaction_id, &mut body);
@@ -97,6 +97,12 @@ impl Command {
         for value in &self.arguments {
             amf0::encode(value, &mut body);
         }
+        body
+    }
+
+    /// Appends the command as an AMF0 message to `out`.
+    pub fn write(&self, out: &mut Vec<u8>, csid: u32, msid: u32, chunk_size: u32) {
+        let body = self.body();
         write_message(out, csid, 0, type_id::COMMAND_AMF0, msid, &body, chunk_size);
     }
 }

@@ -1,7 +1,7 @@
 //! RTMP as a sans-IO core: handshake, chunk stream, server and client sessions.
 //!
-//! Owns: the wire of RTMP 1.0 as real peers speak it, with enhanced RTMP's connect fields. [`ServerSession`] and
-//! [`ClientSession`] take bytes and the time, and give one event at a time, bytes to send and one deadline.
+//! Owns: the wire of RTMP 1.0 as real peers speak it, with enhanced RTMP's connect fields; a session that is passed on
+//! to another server ([`transit`]). [`ServerSession`] and [`ClientSession`] take bytes and the time, and give one event at a time, bytes to send and one deadline.
 //! [`chunk::write_message`] serialises a message without state, so that one log of ready bytes can serve all viewers.
 //! Does not: touch sockets, read clocks or look inside audio and video bodies (`weir-container` does).
 //!
@@ -19,6 +19,7 @@ mod error;
 pub mod handshake;
 pub mod message;
 pub mod server;
+pub mod transit;
 pub mod url;
 
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::StreamHeader;
 use super::header::{self, Header, Parsed};
 use super::{INITIAL_CHUNK_SIZE, MAX_BODY_BYTES, MAX_CHUNK_STREAMS, RESERVE_AHEAD_BYTES};
 use crate::error::{Error, Misbehaviour};
@@ -104,6 +105,30 @@ impl ChunkReader {
     /// Chunk size of the peer, in bytes.
     pub fn chunk_size(&self) -> u32 {
         self.chunk_size
+    }
+
+    /// What later headers of each chunk stream may refer to.
+    pub fn headers(&self) -> impl Iterator<Item = StreamHeader> + '_ {
+        self.streams.iter().map(|stream| StreamHeader {
+            csid: stream.csid,
+            timestamp: stream.timestamp,
+            field: stream.field,
+            extended: stream.extended,
+            type_id: stream.type_id,
+            length: stream.length,
+            msid: stream.msid,
+        })
+    }
+
+    /// Whether the reader stands between two messages: no chunk stream has an unfinished one.
+    pub fn is_between_messages(&self) -> bool {
+        self.open.is_none() && self.streams.iter().all(|stream| !stream.unfinished)
+    }
+
+    /// Bytes that were read and belong to a header that is not whole.
+    pub fn ahead(&self) -> &[u8] {
+        let seen = self.pending.get(..usize::from(self.pending_len));
+        seen.unwrap_or_default()
     }
 
     /// Heap memory held, in bytes.

@@ -106,26 +106,34 @@ impl Control {
 
     /// Appends the message to `out` in chunks of up to `chunk_size` bytes.
     pub fn write(self, out: &mut Vec<u8>, chunk_size: u32) {
-        let (type_id, body, length) = match self {
+        let (type_id, body, length) = self.parts();
+        let body = body.get(..length).unwrap_or_default();
+        write_message(out, csid::CONTROL, 0, type_id, 0, body, chunk_size);
+    }
+
+    /// Type and body of the message.
+    pub fn body(self) -> (u8, Vec<u8>) {
+        let (type_id, body, length) = self.parts();
+        (type_id, body.get(..length).unwrap_or_default().to_vec())
+    }
+
+    /// Type, body, and how much of it counts.
+    fn parts(self) -> (u8, [u8; 10], usize) {
+        match self {
             Self::SetChunkSize(size) => (type_id::SET_CHUNK_SIZE, pad(size.to_be_bytes()), 4),
             Self::Abort(csid) => (type_id::ABORT, pad(csid.to_be_bytes()), 4),
             Self::Acknowledgement(bytes) => (type_id::ACKNOWLEDGEMENT, pad(bytes.to_be_bytes()), 4),
             Self::WindowAckSize(size) => (type_id::WINDOW_ACK_SIZE, pad(size.to_be_bytes()), 4),
             Self::SetPeerBandwidth { size, limit } => {
                 let [a, b, c, d] = size.to_be_bytes();
-                (
-                    type_id::SET_PEER_BANDWIDTH,
-                    pad([a, b, c, d, limit as u8]),
-                    5,
-                )
+                let body = pad([a, b, c, d, limit as u8]);
+                (type_id::SET_PEER_BANDWIDTH, body, 5)
             }
             Self::User(event) => {
                 let (body, length) = event.body();
                 (type_id::USER_CONTROL, body, length)
             }
-        };
-        let body = body.get(..length).unwrap_or_default();
-        write_message(out, csid::CONTROL, 0, type_id, 0, body, chunk_size);
+        }
     }
 }
 
