@@ -222,6 +222,10 @@ impl Connection {
 
     fn connect(&mut self, request: &weir_rtmp::server::ConnectRequest) -> Result<(), End> {
         self.opened.session().set_agent(&request.flash_ver);
+        let via = request.property(weir_rtmp::transit::SESSION_PROPERTY);
+        if let Some(via) = via.and_then(|via| via.as_str()) {
+            self.opened.session().set_via(via);
+        }
         if let Some(refusal) = self.refusal {
             self.session
                 .reject_connect(StatusCode::ConnectRejected, &refusal.to_string())?;

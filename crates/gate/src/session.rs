@@ -110,6 +110,7 @@ impl Drop for Opened {
             },
             stream = activity.stream.as_ref().map_or("", |key| key.as_str()),
             agent = activity.agent,
+            via = activity.via,
             bytes_in,
             bytes_out = session.bytes_out.load(Ordering::Relaxed),
             seconds = clock::now().saturating_duration_since(session.since).as_secs_f64(),

@@ -54,7 +54,12 @@ pub struct Activity {
     pub stream: Option<StreamKey>,
     /// The software at the other end, as it names itself; empty when it does not.
     pub agent: String,
+    /// The session's name at the proxy it came through, as the proxy says; empty when there is none.
+    pub via: String,
 }
+
+/// Longest name that a peer gives, in bytes; more is cut.
+const NAME_MOST: usize = 128;
 
 /// One connection's entry in the table.
 #[derive(Debug)]
@@ -83,6 +88,15 @@ struct Ending {
     waker: Option<Waker>,
 }
 
+/// The text up to [`NAME_MOST`] bytes, cut between characters.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(NAME_MOST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 impl Session {
     /// What it does.
     pub fn activity(&self) -> Activity {
@@ -98,13 +112,12 @@ impl Session {
 
     /// Notes the software at the other end; cut to 128 bytes.
     pub fn set_agent(&self, agent: &str) {
-        const MOST: usize = 128;
-        let mut end = agent.len().min(MOST);
-        while !agent.is_char_boundary(end) {
-            end -= 1;
-        }
-        let agent = agent.get(..end).unwrap_or_default();
-        agent.clone_into(&mut self.activity.lock().agent);
+        cut(agent).clone_into(&mut self.activity.lock().agent);
+    }
+
+    /// Notes the session's name at the proxy it came through; cut to 128 bytes.
+    pub fn set_via(&self, via: &str) {
+        cut(via).clone_into(&mut self.activity.lock().via);
     }
 
     /// Asks the session to end; the first reason stays.
@@ -191,6 +204,7 @@ impl Sessions {
                 role: SessionRole::Opening,
                 stream: None,
                 agent: String::new(),
+                via: String::new(),
             }),
             ending: Mutex::default(),
         });

@@ -25,4 +25,4 @@ pub use accept::{Output, Path, accept};
 pub use messages::Messages;
 pub use opening::{Opening, OpeningConfig, Request};
 pub use replay::Role;
-pub use upstream::{Answer, Upstream, UpstreamConfig};
+pub use upstream::{Answer, SESSION_PROPERTY, Upstream, UpstreamConfig};

@@ -150,6 +150,10 @@ impl Opening {
         })
     }
 
+    pub(super) fn identity(&self) -> &str {
+        &self.config.identity
+    }
+
     /// Whether anything was said beyond the handshake's first bytes.
     pub fn has_spoken(&self) -> bool {
         self.reader.bytes_read() > 0

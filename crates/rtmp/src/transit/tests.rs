@@ -15,6 +15,7 @@ use crate::{ClientConfig, ClientEvent, ClientMode, ClientSession, Error, Misbeha
 const UPSTREAM: UpstreamConfig = UpstreamConfig {
     max_message_bytes: 1 << 20,
     step_timeout: Duration::from_secs(5),
+    hand_on_identity: true,
 };
 
 #[expect(
@@ -23,6 +24,13 @@ const UPSTREAM: UpstreamConfig = UpstreamConfig {
 )]
 fn start() -> Instant {
     Instant::now()
+}
+
+fn config() -> OpeningConfig {
+    OpeningConfig {
+        identity: "5e55".to_owned(),
+        ..OpeningConfig::default()
+    }
 }
 
 /// The middle: what a driver would do with the two halves.
@@ -42,7 +50,7 @@ struct Middle {
 impl Middle {
     fn new(now: Instant) -> Self {
         Self {
-            opening: Some(Opening::new(OpeningConfig::default(), now, 1)),
+            opening: Some(Opening::new(config(), now, 1)),
             upstream: None,
             path: None,
             request: None,
@@ -300,6 +308,8 @@ fn the_server_hears_the_clients_own_words() {
     assert_eq!(connect.app, "live");
     assert_eq!(connect.tc_url, "rtmp://proxy.example.com/live");
     assert_eq!(connect.fourcc_list, ["hvc1"]);
+    let named = connect.property(SESSION_PROPERTY);
+    assert_eq!(named.and_then(Value::as_str), Some("5e55"));
     let request = chain.middle.request.as_ref().expect("asked");
     assert_eq!(request.stream, "s?token=1");
     let named = |event: &Event| matches!(event, Event::Publish { name, .. } if name == "s?token=1");

@@ -34,7 +34,14 @@ pub struct UpstreamConfig {
     pub max_message_bytes: u32,
     /// Time for each step: handshake, `connect`, `createStream`, `publish` or `play`.
     pub step_timeout: Duration,
+    /// Whether the session's name goes to the server, as property [`SESSION_PROPERTY`] of `connect`. The rest of
+    /// `connect` stays as it is.
+    pub hand_on_identity: bool,
 }
+
+/// The property of `connect` that names the session by which a proxy's log lines are found. Servers ignore what they do
+/// not know.
+pub const SESSION_PROPERTY: &str = "weirSession";
 
 /// What the server says to the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +100,12 @@ impl Upstream {
     pub fn new(opening: &Opening, config: UpstreamConfig, now: Instant, seed: u64) -> Self {
         let mut writer = Writer::new();
         let handshake = ClientHandshake::start(seed, false, writer.raw());
-        let replay = opening.replay.clone();
+        let mut replay = opening.replay.clone();
+        if config.hand_on_identity
+            && let Some(connect) = &mut replay.connect
+        {
+            name_session(connect, opening.identity());
+        }
         let request = replay.request.as_ref();
         let command =
             request.and_then(|request| Command::parse(request.type_id, &request.body).ok());
@@ -129,6 +141,11 @@ impl Upstream {
     /// Publish or play.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Whether the handshake is over, and so the server has been told anything.
+    pub fn has_asked(&self) -> bool {
+        !matches!(self.state, State::Handshake(_))
     }
 
     /// Consumes `input` from the front until the server has answered, or the input is used up. What follows the answer is
@@ -387,6 +404,18 @@ impl Upstream {
             headers.iter(),
             self.client_chunk_size,
         );
+    }
+}
+
+/// Adds the session's name to what `connect` says; leaves a `connect` without properties as it is.
+fn name_session(connect: &mut Message, identity: &str) {
+    let Ok(mut command) = Command::parse(connect.type_id, &connect.body) else {
+        return;
+    };
+    if let Value::Object(properties) = &mut command.object {
+        properties.push((SESSION_PROPERTY.to_owned(), identity.into()));
+        connect.type_id = type_id::COMMAND_AMF0;
+        connect.body = command.body().into();
     }
 }
 
