@@ -15,13 +15,17 @@ mod chunk;
 mod chunk_forms;
 mod client;
 mod codec;
+mod endpoint;
 mod flv;
 mod handshake;
+mod hls;
 mod http;
 pub mod mutation;
 mod names;
 mod pieces;
+mod proxy_protocol;
 mod server;
+mod transit;
 mod wire;
 
 pub use amf::{amf0, amf3};
@@ -29,11 +33,15 @@ pub use chunk::{chunk_reader, rtmp_command};
 pub use chunk_forms::chunk_forms;
 pub use client::client_session;
 pub use codec::{codec_describe, codec_frame, nal_units};
+pub use endpoint::endpoint;
 pub use flv::{flv_header, flv_reader};
 pub use handshake::{handshake_client, handshake_server};
+pub use hls::{mpd, playlist};
 pub use http::{http_body, http_head, websocket};
 pub use names::{rtmp_url, stream_key};
+pub use proxy_protocol::proxy_protocol;
 pub use server::server_session;
+pub use transit::transit;
 pub use wire::wire_cursors;
 
 /// A fuzz target: takes any bytes, panics when an invariant breaks.
@@ -48,17 +56,22 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_session", client_session),
     ("codec_describe", codec_describe),
     ("codec_frame", codec_frame),
+    ("endpoint", endpoint),
     ("flv_header", flv_header),
     ("flv_reader", flv_reader),
     ("handshake_client", handshake_client),
     ("handshake_server", handshake_server),
     ("http_body", http_body),
     ("http_head", http_head),
+    ("mpd", mpd),
     ("nal_units", nal_units),
+    ("playlist", playlist),
+    ("proxy_protocol", proxy_protocol),
     ("rtmp_command", rtmp_command),
     ("rtmp_url", rtmp_url),
     ("server_session", server_session),
     ("stream_key", stream_key),
+    ("transit", transit),
     ("websocket", websocket),
     ("wire_cursors", wire_cursors),
 ];
