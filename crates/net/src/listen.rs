@@ -149,7 +149,11 @@ pub async fn accept(
             () = shutdown.draining() => return Ok(()),
         };
         match accepted {
-            Ok((stream, peer)) => handle(stream, peer),
+            Ok((stream, peer)) => {
+                // a client by IPv4 of a socket for both is known by its own address everywhere
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                handle(stream, peer);
+            }
             Err(error) if is_of_the_connection(&error) => {
                 tracing::debug!(%error, "a connection ended before it was accepted");
             }
@@ -206,6 +210,23 @@ mod tests {
         let listener = Listener::adopt(theirs, 2).expect("adopted");
         assert_eq!(listener.address(), address);
         assert_eq!(listener.into_sockets().len(), 2);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_client_by_ipv4_has_its_own_address() {
+        let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let listener = Listener::bind(every, 1).expect("a port");
+        let port = listener.address().port();
+        let socket = listener.into_sockets().remove(0);
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        let shutdown = Shutdown::new();
+        let stop = shutdown.clone();
+        accept(socket, &shutdown, |_, peer| {
+            assert_eq!(peer, client.local_addr().expect("connected"));
+            stop.drain();
+        })
+        .await
+        .expect("watched");
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream as StdStream};
 
 use proptest::prelude::*;
-use tokio::task::LocalSet;
 
 use super::*;
 
@@ -26,7 +25,7 @@ impl Counters for Counts {
 
 impl Counts {
     fn read(&self) -> (u64, u64) {
-        let read = |count: &AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (read(&self.up), read(&self.down))
     }
 }
@@ -51,10 +50,8 @@ fn relayed<T: Send + 'static>(
         .enable_all()
         .build()
         .expect("a runtime");
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
-        let relay = Relay::new().expect("a set");
-        tokio::task::spawn_local(relay.clone().run());
+    runtime.block_on(async {
+        let relay = Relay::start(0).expect("a thread");
         let ((far_first, first), (far_second, second)) = (ends(), ends());
         let counts = Arc::new(Counts::default());
         let counters: Arc<dyn Counters> = Arc::clone(&counts) as _;
@@ -176,13 +173,13 @@ fn dropping_the_future_closes_both_sockets() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let relay = Relay::new().expect("a set");
+        let relay = Relay::start(0).expect("a thread");
         let ((mut far_first, first), (mut far_second, second)) = (ends(), ends());
         let counters = Arc::new(Counts::default());
         drop(relay.join(first, second, counters, LONG).expect("joined"));
-        assert!(relay.is_empty());
         assert_eq!(far_first.read(&mut [0]).expect("closed"), 0);
         assert_eq!(far_second.read(&mut [0]).expect("closed"), 0);
+        assert!(relay.is_empty());
     });
 }
 

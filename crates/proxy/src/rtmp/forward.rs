@@ -1,0 +1,279 @@
+//! The bytes of a session after its opening.
+//!
+//! Owns: the choice of the cheapest way that is right: the core's relay where bytes pass unseen and both sides are plain TCP,
+//! copying where the client speaks through TLS, messages where the two connections differ. Does not: understand
+//! messages.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use weir_net::door::Transport;
+use weir_net::relay::Counters;
+use weir_rtmp::transit::{Messages, Path};
+
+use super::end::End;
+use crate::context::Context;
+use crate::directory::Hold;
+use crate::sessions::Session;
+
+/// Bytes read at once where they go through our memory: about what a socket hands out under load.
+const COPY_BYTES: usize = 16 << 10;
+
+/// How long the other side has to close after it was told the end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A session whose bytes can be forwarded.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    pub(super) session: Arc<Session>,
+    pub(super) hold: Hold,
+    pub(super) client: Transport,
+    pub(super) origin: TcpStream,
+    /// Read and not looked at.
+    pub(super) from_client: Vec<u8>,
+    pub(super) from_origin: Vec<u8>,
+    /// To be sent before anything else.
+    pub(super) to_origin: Vec<u8>,
+    pub(super) path: Path,
+    pub(super) stalled: Duration,
+}
+
+/// Forwards until one side ends.
+pub(super) async fn run(context: &Context, mut it: Forwarding) -> End {
+    let shutdown = context.core.shutdown();
+    let (session, stalled) = (Arc::clone(&it.session), it.stalled);
+    let name = match (&it.path, &it.client) {
+        (Path::Bytes { .. }, Transport::Plain(_)) => "splice",
+        (Path::Bytes { .. }, Transport::Tls(_)) => "copy",
+        (Path::Messages(_), _) => "messages",
+    };
+    session.note(|about| about.path = name);
+    let mut to_origin = std::mem::take(&mut it.to_origin);
+    let forwarding = async {
+        match (it.path, it.client) {
+            (
+                Path::Bytes {
+                    to_server,
+                    to_client,
+                },
+                client,
+            ) => {
+                to_origin.extend_from_slice(&to_server);
+                to_origin.extend_from_slice(&it.from_client);
+                let mut first = to_client;
+                first.extend_from_slice(&it.from_origin);
+                let first = (first, to_origin);
+                bytes(context, client, it.origin, &session, first, stalled).await
+            }
+            (Path::Messages(messages), client) => {
+                let read = (it.from_client, it.from_origin);
+                let sides = Sides {
+                    client,
+                    origin: it.origin,
+                    stalled,
+                };
+                sides.messages(*messages, &session, read, to_origin).await
+            }
+        }
+    };
+    tokio::select! {
+        end = Box::pin(forwarding) => end,
+        () = it.hold.moved() => End::Moved,
+        () = shutdown.stopped() => End::Stopping,
+    }
+}
+
+/// Bytes that pass unseen. `first` is for the client and for the origin.
+async fn bytes(
+    context: &Context,
+    mut client: Transport,
+    mut origin: TcpStream,
+    session: &Arc<Session>,
+    first: (Vec<u8>, Vec<u8>),
+    stalled: Duration,
+) -> End {
+    let began = async {
+        client
+            .write_all(&first.0)
+            .await
+            .map_err(End::ClientFailed)?;
+        client.flush().await.map_err(End::ClientFailed)?;
+        origin.write_all(&first.1).await.map_err(End::OriginFailed)
+    };
+    match tokio::time::timeout(stalled, began).await {
+        Ok(Ok(())) => {}
+        Ok(Err(end)) => return end,
+        Err(_) => return End::Stalled("peer"),
+    }
+    count(&session.down, first.0.len());
+    count(&session.up, first.1.len());
+    drop(first);
+    match client {
+        Transport::Plain(client) => {
+            let counters: Arc<dyn Counters> = Arc::clone(session) as _;
+            match context.relay.join(client, origin, counters, stalled) {
+                Ok(joined) => joined.await.into(),
+                Err(error) => End::ClientFailed(error),
+            }
+        }
+        Transport::Tls(client) => copy(*client, origin, session, stalled).await,
+    }
+}
+
+/// Bytes through our memory, both ways, until one side ends; what it said by then is delivered.
+async fn copy(
+    client: impl AsyncRead + AsyncWrite,
+    origin: TcpStream,
+    session: &Session,
+    stalled: Duration,
+) -> End {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_origin, mut to_origin) = tokio::io::split(origin);
+    let up = one_way(&mut from_client, &mut to_origin, &session.up, stalled);
+    let down = one_way(&mut from_origin, &mut to_client, &session.down, stalled);
+    tokio::pin!(up, down);
+    tokio::select! {
+        ended = &mut up => {
+            // the origin may have last words
+            let _ = tokio::time::timeout(LINGER, down).await;
+            ended.map_or_else(|fault| fault.end("origin", false), |()| End::ClientClosed)
+        }
+        ended = &mut down => {
+            let _ = tokio::time::timeout(LINGER, up).await;
+            ended.map_or_else(|fault| fault.end("client", true), |()| End::OriginClosed)
+        }
+    }
+}
+
+/// What went wrong on the way from a sender to a receiver.
+enum Fault {
+    Sender(io::Error),
+    Receiver(io::Error),
+    Stalled,
+}
+
+impl Fault {
+    /// The end it means; `to_client` says which way.
+    fn end(self, receiver: &'static str, to_client: bool) -> End {
+        match (self, to_client) {
+            (Self::Stalled, _) => End::Stalled(receiver),
+            (Self::Sender(error), true) | (Self::Receiver(error), false) => {
+                End::OriginFailed(error)
+            }
+            (Self::Sender(error), false) | (Self::Receiver(error), true) => {
+                End::ClientFailed(error)
+            }
+        }
+    }
+}
+
+async fn one_way(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    counter: &AtomicU64,
+    stalled: Duration,
+) -> Result<(), Fault> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = from.read(&mut buffer).await.map_err(Fault::Sender)?;
+        let bytes = buffer.get(..read).unwrap_or_default();
+        let writing = async {
+            match read {
+                0 => to.shutdown().await,
+                _ => {
+                    to.write_all(bytes).await?;
+                    to.flush().await
+                }
+            }
+        };
+        match tokio::time::timeout(stalled, writing).await {
+            Ok(Ok(())) if read == 0 => return Ok(()),
+            Ok(Ok(())) => count(counter, read),
+            Ok(Err(error)) => return Err(Fault::Receiver(error)),
+            Err(_) => return Err(Fault::Stalled),
+        }
+    }
+}
+
+/// Both connections of a session whose messages are passed on one by one.
+struct Sides {
+    client: Transport,
+    origin: TcpStream,
+    stalled: Duration,
+}
+
+impl Sides {
+    async fn messages(
+        mut self,
+        mut messages: Messages,
+        session: &Session,
+        read: (Vec<u8>, Vec<u8>),
+        mut to_origin: Vec<u8>,
+    ) -> End {
+        let (mut from_client, mut from_origin) = read;
+        let mut to_client = Vec::new();
+        loop {
+            let passed = messages.handle_client(&from_client).map_err(End::Client);
+            let passed = passed.and_then(|()| {
+                let passed = messages.handle_server(&from_origin);
+                passed.map_err(|error| End::Origin(error.to_string()))
+            });
+            from_client.clear();
+            from_origin.clear();
+            messages.take_for_client(&mut to_client);
+            messages.take_for_server(&mut to_origin);
+            let said = self.say(&mut to_client, &mut to_origin, session).await;
+            if let Err(end) = passed.and(said) {
+                return end;
+            }
+            from_client.reserve(COPY_BYTES);
+            from_origin.reserve(COPY_BYTES);
+            let read = tokio::select! {
+                read = self.client.read_buf(&mut from_client) => {
+                    read.map_err(End::ClientFailed).map(|read| (read, End::ClientClosed))
+                }
+                read = self.origin.read_buf(&mut from_origin) => {
+                    read.map_err(End::OriginFailed).map(|read| (read, End::OriginClosed))
+                }
+            };
+            match read {
+                Ok((0, end)) | Err(end) => return end,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends what waits. Nothing is read meanwhile, so nothing piles up.
+    async fn say(
+        &mut self,
+        to_client: &mut Vec<u8>,
+        to_origin: &mut Vec<u8>,
+        session: &Session,
+    ) -> Result<(), End> {
+        let saying = async {
+            self.client
+                .write_all(to_client)
+                .await
+                .map_err(End::ClientFailed)?;
+            self.client.flush().await.map_err(End::ClientFailed)?;
+            self.origin
+                .write_all(to_origin)
+                .await
+                .map_err(End::OriginFailed)
+        };
+        let said = tokio::time::timeout(self.stalled, saying).await;
+        count(&session.down, to_client.len());
+        count(&session.up, to_origin.len());
+        to_client.clear();
+        to_origin.clear();
+        said.unwrap_or(Err(End::Stalled("peer")))
+    }
+}
+
+fn count(counter: &AtomicU64, bytes: usize) {
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+}
