@@ -17,16 +17,16 @@
 //! | `DELETE /api/v1/clients/{id}` | kick |
 //! | `POST /api/v1/reload`, `GET /api/v1/raw?rpc=reload` | reload the configuration |
 
-mod answer;
+pub(crate) mod answer;
 mod clients;
-mod guard;
-mod identity;
-mod listen;
+pub(crate) mod guard;
+pub(crate) mod identity;
+pub(crate) mod listen;
 mod machine;
-mod metrics;
-mod page;
+pub(crate) mod metrics;
+pub(crate) mod page;
 mod rates;
-mod server;
+pub(crate) mod server;
 mod streams;
 
 use std::convert::Infallible;
@@ -51,6 +51,7 @@ use weir_net::{clock, process};
 use crate::config::Config;
 use crate::origin::{Listening, Origin, StartError};
 use crate::run::Reloader;
+pub(crate) use identity::Identity;
 
 /// The key that names the API's addresses.
 const KEY: &str = "api.listen";
@@ -94,7 +95,7 @@ struct Shared {
     registry: Registry,
     shutdown: Shutdown,
     rates: rates::Rates,
-    identity: identity::Identity,
+    identity: Identity,
     started: Instant,
     /// Port of the first RTMP listener.
     rtmp_port: Option<u16>,
@@ -126,7 +127,7 @@ impl Api {
                 registry,
                 shutdown: shutdown.clone(),
                 rates: rates::Rates::default(),
-                identity: identity::Identity::new(&addresses, clock::wallclock()),
+                identity: Identity::new(&addresses, clock::wallclock()),
                 started,
                 rtmp_port,
             }),
@@ -137,9 +138,11 @@ impl Api {
     pub fn router(&self, local: SocketAddr) -> Router {
         let (router, document) = routes().split_for_parts();
         let document: Arc<str> = json(&document).into();
+        let shared = Arc::clone(&self.shared);
         let guard = guard::Guard {
-            shared: Arc::clone(&self.shared),
-            local,
+            key: "api.token",
+            token: Arc::new(move || shared.reloader.current().api.token),
+            near: guard::Near::Listener(local),
         };
         let document = get(move || async move {
             let kind = [(CONTENT_TYPE, "application/json")];
@@ -151,6 +154,11 @@ impl Api {
             .method_not_allowed_fallback(async || answer::Failure::method())
             .layer(axum::middleware::from_fn_with_state(guard, guard::check))
             .with_state(Arc::clone(&self.shared))
+    }
+
+    /// What this process is called in answers.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.shared.identity
     }
 
     /// Takes a sample for the rates; [`Api::serve`] does so by itself.
@@ -167,7 +175,8 @@ impl Api {
         for listener in sockets.0 {
             let router = self.router(listener.address());
             for socket in listener.into_sockets() {
-                let server = axum::serve(listen::Bounded::new(socket)?, router.clone());
+                let server = listen::Bounded::new(socket, listen::MOST_REQUEST_BYTES)?;
+                let server = axum::serve(server, router.clone());
                 servers.spawn(server.into_future());
             }
         }
@@ -184,7 +193,8 @@ pub fn openapi() -> String {
     json(&routes().into_openapi())
 }
 
-fn json(document: &utoipa::openapi::OpenApi) -> String {
+/// A document as it is served and kept.
+pub(crate) fn json(document: &utoipa::openapi::OpenApi) -> String {
     // the document is made of texts and maps with texts for keys, which JSON can hold
     document.to_pretty_json().unwrap_or_default() + "\n"
 }
@@ -230,9 +240,14 @@ struct Token;
 
 impl utoipa::Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.description = Some("The value of api.token, when it is set".to_owned());
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        describe_token(document, "api.token");
     }
+}
+
+/// Adds the scheme of the bearer token, which `key` sets.
+pub(crate) fn describe_token(document: &mut utoipa::openapi::OpenApi, key: &str) {
+    let mut scheme = Http::new(HttpAuthScheme::Bearer);
+    scheme.description = Some(format!("The value of {key}, when it is set"));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
 }

@@ -15,7 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use url::Url;
 
 use crate::config::{
-    CONFIG_VARIABLE, KEYS, Key, Problems, SECTIONS, Sources, parse_duration, wrap,
+    CONFIG_VARIABLE, KEYS, Key, Problems, Role, SECTIONS, Sources, parse_duration, wrap,
 };
 use crate::log::Masked;
 
@@ -24,6 +24,8 @@ use crate::log::Masked;
 pub enum Command {
     /// Serve streams: `weir` or `weir origin`.
     Origin(Settings),
+    /// Stand before a cluster of origins: `weir proxy`.
+    Proxy(Settings),
     /// Say what is wrong with a configuration: `weir check`.
     Check(Check),
     /// Copy one stream from a server to another: `weir relay`.
@@ -48,6 +50,8 @@ pub struct Check {
     pub settings: Settings,
     /// Only write the sample file with all defaults.
     pub defaults: bool,
+    /// Who would use the configuration.
+    pub role: Role,
 }
 
 /// `weir relay`
@@ -114,31 +118,38 @@ where
     let mut matches = command(bench).try_get_matches_from(args)?;
     Ok(match matches.remove_subcommand() {
         Some((name, mut matches)) => match name.as_str() {
+            "proxy" => Command::Proxy(settings(&mut matches, keys(Role::Proxy))),
             "check" => Command::Check(check(&mut matches)),
             "relay" => Command::Relay(Box::new(relay(&mut matches))),
             "bench" => Command::Bench(Box::new(matches)),
-            _ => Command::Origin(settings(&mut matches, KEYS.iter())),
+            _ => Command::Origin(settings(&mut matches, keys(Role::Origin))),
         },
-        None => Command::Origin(settings(&mut matches, KEYS.iter())),
+        None => Command::Origin(settings(&mut matches, keys(Role::Origin))),
     })
 }
 
 fn command(bench: clap::Command) -> clap::Command {
     clap::Command::new("weir")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Media server for live streams: RTMP and HTTP-FLV")
+        .about("Media server for live streams: RTMP and HTTP-FLV, one server or a cluster")
         .after_help(
             "Without a command, weir runs as an origin and takes the options of `weir origin`.\n\
              Exit codes: 0 success, 1 failure while running, 2 wrong usage or configuration.",
         )
         .args_conflicts_with_subcommands(true)
         // The options of `weir origin` also stand without the command, but would drown this help.
-        .args(setting_args(KEYS.iter()).map(|arg| arg.hide(true)))
+        .args(setting_args(Role::Origin, keys(Role::Origin)).map(|arg| arg.hide(true)))
         .subcommand(
             clap::Command::new("origin")
                 .about("Serve streams")
                 .after_help(ORDER)
-                .args(setting_args(KEYS.iter())),
+                .args(setting_args(Role::Origin, keys(Role::Origin))),
+        )
+        .subcommand(
+            clap::Command::new("proxy")
+                .about("Stand before a cluster of origins, as the SRS proxy does")
+                .after_help(PROXY_ORDER)
+                .args(setting_args(Role::Proxy, keys(Role::Proxy))),
         )
         .subcommand(
             clap::Command::new("check")
@@ -157,7 +168,14 @@ fn command(bench: clap::Command) -> clap::Command {
                         .action(ArgAction::SetTrue)
                         .help("Write the sample file with all defaults, and check nothing"),
                 )
-                .args(setting_args(KEYS.iter())),
+                .arg(
+                    Arg::new("role")
+                        .long("role")
+                        .value_name("ROLE")
+                        .value_parser(PossibleValuesParser::new(["origin", "proxy"]))
+                        .help("Check as this command would read it; for proxy that includes PROXY_* and .env"),
+                )
+                .args(setting_args(Role::Any, KEYS.iter())),
         )
         .subcommand(relay_command())
         .subcommand(bench.name("bench"))
@@ -205,10 +223,11 @@ fn relay_command() -> clap::Command {
                 .value_parser(clap::value_parser!(u32))
                 .help("Attempts without success before giving up; 0 never gives up"),
         )
-        .args(setting_args(log_keys()))
+        .args(setting_args(Role::Any, log_keys()))
 }
 
 fn setting_args<'k>(
+    role: Role,
     keys: impl Iterator<Item = &'static Key> + 'k,
 ) -> impl Iterator<Item = Arg> + 'k {
     let config = Arg::new("config")
@@ -219,13 +238,13 @@ fn setting_args<'k>(
         .help(format!(
             "Configuration file; none is read unless named [env: {CONFIG_VARIABLE}]"
         ));
-    std::iter::once(config).chain(keys.map(setting_arg))
+    std::iter::once(config).chain(keys.map(move |key| setting_arg(role, key)))
 }
 
-fn setting_arg(key: &'static Key) -> Arg {
+fn setting_arg(role: Role, key: &'static Key) -> Arg {
     let flag = static_flag(key);
     let default = key
-        .plain_default()
+        .plain_default_of(role)
         .map_or_else(String::new, |text| format!(" [default: {text}]"));
     let default = format!("[env: {}]{default}", key.variable());
     let allowed = key
@@ -273,6 +292,11 @@ fn heading(section: &'static str) -> &'static str {
     heading.map_or(section, |(_, heading)| heading)
 }
 
+/// The settings of a role.
+fn keys(role: Role) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| role.uses(key))
+}
+
 fn log_keys() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(|key| key.section == "log")
 }
@@ -295,9 +319,15 @@ fn check(matches: &mut ArgMatches) -> Check {
     let file = matches.remove_one("file");
     let mut settings = settings(matches, KEYS.iter());
     settings.file = file.or(settings.file);
+    let role = matches.remove_one::<String>("role");
     Check {
         settings,
         defaults: matches.get_flag("defaults"),
+        role: match role.as_deref() {
+            Some("origin") => Role::Origin,
+            Some("proxy") => Role::Proxy,
+            _ => Role::Any,
+        },
     }
 }
 
@@ -368,6 +398,11 @@ const HELP_WIDTH: usize = 90;
 
 const ORDER: &str =
     "Flags win over the environment, the environment over the file, the file over the defaults.";
+
+const PROXY_ORDER: &str = "\
+Flags win over the environment, the environment over the file, the file over the defaults.
+The variables of the SRS proxy (PROXY_*, GO_PPROF) count too, below WEIR_* and above the file; a
+file .env in the working directory gives variables that are not set.";
 
 #[cfg(test)]
 mod tests;

@@ -14,32 +14,45 @@
 //!   Kubernetes puts into every container when a Service is called `weir` (`WEIR_SERVICE_HOST`,
 //!   `WEIR_PORT_1935_TCP`, …).
 //! - An empty variable counts as not set, as `${NAME:-}` in a compose file means it.
+//! - `weir proxy`, and nothing else, also takes the variables of the Go proxy that it replaces (`PROXY_*`, `GO_PPROF`),
+//!   below `WEIR_*` and above the file, and the file `.env` of the working directory for variables that are not set.
 
+mod address;
+mod cluster;
 mod diff;
+mod dotenv;
 mod file;
+mod go;
 mod keys;
 mod load;
 mod problem;
+mod role;
 mod sample;
 mod setting;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod text;
+mod together;
 mod value;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use address::{Backend, ListenAt, Listens, Networks, Origins, Urls};
+pub use cluster::{Cluster, Heartbeat, Proxy, Redis};
 pub use diff::Change;
 pub use keys::{KEYS, Key, key};
-pub use load::{CONFIG_VARIABLE, Loaded, Sources, environment};
+pub use load::{CONFIG_VARIABLE, DOTENV, Loaded, Sources, environment};
 pub use problem::{Origin, Problem, Problems};
+pub use role::Role;
 pub(crate) use sample::wrap;
 pub use sample::{SECTIONS, sample};
 pub(crate) use setting::parse_duration;
 pub use value::{
-    Color, CorsOrigin, Filter, Format, Latency, PublishConflict, Secret, Size, SlowViewer, Start,
+    Color, CorsOrigin, Credential, Filter, Format, HandOver, KeyForm, Latency, PublishConflict,
+    Routing, Secret, Size, SlowViewer, Start, State,
 };
 
 /// Everything that can be set. `Default` gives the documented defaults.
@@ -59,6 +72,14 @@ pub struct Config {
     pub stream: Stream,
     /// How much this server takes on.
     pub limits: Limits,
+    /// How an origin registers with proxies.
+    pub heartbeat: Heartbeat,
+    /// The proxy: listeners and sessions.
+    pub proxy: Proxy,
+    /// The origins behind a proxy.
+    pub cluster: Cluster,
+    /// The store that proxies share.
+    pub redis: Redis,
 }
 
 /// `[server]`
@@ -178,7 +199,7 @@ pub struct Listener {
 }
 
 impl Config {
-    /// Every address of every listener, in the order rtmp, http, api.
+    /// Every address of every listener of an origin, in the order rtmp, http, api.
     pub fn listeners(&self) -> impl Iterator<Item = Listener> + '_ {
         let named = [
             ("rtmp.listen", &self.rtmp.listen),

@@ -17,7 +17,8 @@ use weir_net::cores::{self, Cores, Shutdown};
 use weir_net::listen::{BindError, Listener};
 use weir_net::{clock, process};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Role};
+use crate::run::Running;
 
 /// How often streams that wait for their publisher are looked at. It is the error of every grace time.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -184,6 +185,22 @@ impl Origin {
     pub fn join(self) {
         self.shutdown.drain();
         self.cores.join();
+    }
+}
+
+impl Running for Origin {
+    const ROLE: Role = Role::Origin;
+
+    fn reload(&self, config: &Config) {
+        Self::reload(self, config);
+    }
+
+    fn cores(&self) -> &Cores {
+        Self::cores(self)
+    }
+
+    fn sessions(&self) -> usize {
+        self.hub.sessions().len()
     }
 }
 

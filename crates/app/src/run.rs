@@ -1,30 +1,75 @@
-//! The life of the origin's process: start, say where, serve, reload, drain, end.
+//! The life of a server's process: start, say where, serve, reload, drain, end.
 //!
-//! Owns: signals, the order of start and end, and what people are told on the terminal. Does not: build the parts
-//! (`origin` does).
+//! Owns: signals, the order of start and end, for origin and proxy alike. Does not: build the parts (`origin` and `proxy`
+//! do).
 
-use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+mod greet;
+mod reload;
+
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use weir_net::cores::Shutdown;
+use weir_net::cores::{Cores, Shutdown};
 
+pub use self::reload::{Reloaded, Reloader};
 use crate::api::{self, Api};
 use crate::cli::{Exit, Settings};
-use crate::config::{Config, Loaded};
-use crate::origin::{Listening, Origin};
+use crate::config::{Config, Loaded, Role};
+use crate::heartbeat::{self, Heartbeat};
+use crate::origin::Origin;
+use crate::proxy::{self, Proxy};
 use crate::signals::Signals;
 use crate::{activation, config, log, systemd};
 
 /// Time after the drain's deadline for last words and closing lines before the process ends whatever happens.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What a server's process runs, as its life sees it.
+pub trait Running: std::fmt::Debug + Send + Sync + 'static {
+    /// Which configuration it has.
+    const ROLE: Role;
+
+    /// Puts what can change live into force.
+    fn reload(&self, config: &Config);
+
+    /// The worker threads.
+    fn cores(&self) -> &Cores;
+
+    /// Sessions that are open.
+    fn sessions(&self) -> usize;
+
+    /// Longest time from the signal to the end of the process, which has then failed; `None` has no such limit.
+    fn hard_limit(_config: &Config) -> Option<Duration> {
+        None
+    }
+}
+
+/// The signals that a server acts on.
+struct Asked {
+    signals: Signals,
+    hangup: Signal,
+}
+
 /// Runs the origin until a signal ends it.
 pub fn origin(settings: &Settings) -> Exit {
-    let loaded = match load(settings) {
+    run(Role::Origin, settings, serve_origin)
+}
+
+/// Runs the proxy until a signal ends it.
+pub fn proxy(settings: &Settings) -> Exit {
+    run(Role::Proxy, settings, serve_proxy)
+}
+
+/// Reads the configuration, and runs `serve` with it to its end.
+fn run<F: Future<Output = anyhow::Result<()>>>(
+    role: Role,
+    settings: &Settings,
+    serve: impl FnOnce(Settings, Loaded, log::Handle) -> F,
+) -> Exit {
+    let loaded = match load_as(role, settings) {
         Ok(loaded) => loaded,
         Err(problems) => {
             complain(&problems);
@@ -38,6 +83,9 @@ pub fn origin(settings: &Settings) -> Exit {
             return Exit::Usage;
         }
     };
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "configuration");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -53,9 +101,14 @@ pub fn origin(settings: &Settings) -> Exit {
     }
 }
 
-/// Reads the configuration that `settings` and the environment name.
+/// Reads the configuration of an origin that `settings` and the environment name.
 pub fn load(settings: &Settings) -> Result<Loaded, config::Problems> {
-    Config::load(&settings.sources(config::environment())?)
+    load_as(Role::Origin, settings)
+}
+
+/// Reads the configuration that `settings` and the environment name, for a process of `role`.
+pub fn load_as(role: Role, settings: &Settings) -> Result<Loaded, config::Problems> {
+    Config::load(&settings.sources(config::environment())?.for_role(role)?)
 }
 
 fn complain(what: &dyn std::fmt::Display) {
@@ -63,10 +116,9 @@ fn complain(what: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "weir: {what}");
 }
 
-async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow::Result<()> {
+async fn serve_origin(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow::Result<()> {
     // before anybody is told that the server is there: a signal without a handler ends the process
-    let mut signals = Signals::new()?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut asked = Asked::new()?;
     let shutdown = Shutdown::new();
     let mut registry = Registry::with_prefix("weir");
     let sockets = api::Sockets::bind(&loaded.config)?;
@@ -78,46 +130,113 @@ async fn serve(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow:
     )?;
     let mut listening = origin.listening().to_vec();
     listening.extend(sockets.listening());
-    let reloader = Reloader::new(settings, loaded.config, Arc::new(origin), logs);
+    let origin = Arc::new(origin);
+    let beat = loaded.config.heartbeat.clone();
+    let reloader = Reloader::new(settings, loaded.config, Arc::clone(&origin), logs);
     let reloader = Arc::new(reloader);
     let api = Api::new(Arc::clone(&reloader), registry, &shutdown);
-    greet(&listening);
+    let heartbeat = Heartbeat::new(beat, &origin, &sockets.listening(), api.identity().clone());
+    greet::greet(Role::Origin, &listening);
     notify(systemd::ready());
+    // proxies hear of the end when there is one
+    let (ending, over) = tokio::sync::oneshot::channel::<()>();
+    let beating = heartbeat::run(heartbeat, shutdown.clone(), async {
+        let _ = over.await;
+    });
+    let living = async {
+        let ended = until_drained(&reloader, &shutdown, &mut asked).await;
+        drop(ending);
+        ended
+    };
     // the API answers until the drain has ended
     tokio::select! {
-        () = until_drained(&reloader, &shutdown, &mut signals, &mut hangup) => Ok(()),
+        (ended, ()) = async { tokio::join!(living, beating) } => ended,
         failed = api.serve(sockets) => match failed? {},
     }
 }
 
-/// Waits for a signal, then drains.
-async fn until_drained(
-    reloader: &Arc<Reloader>,
+async fn serve_proxy(settings: Settings, loaded: Loaded, logs: log::Handle) -> anyhow::Result<()> {
+    let mut asked = Asked::new()?;
+    let shutdown = Shutdown::new();
+    let mut registry = Registry::with_prefix("weir");
+    let inherited = activation::inherited();
+    let (proxy, services) = Proxy::start(&loaded, inherited, &mut registry, &shutdown).await?;
+    let listening = proxy.listening().to_vec();
+    proxy::notes(&loaded, &listening);
+    let proxy = Arc::new(proxy);
+    let reloader = Reloader::new(settings, loaded.config, Arc::clone(&proxy), logs);
+    let reloader = Arc::new(reloader);
+    let directory = Arc::clone(services.directory()).run(shutdown.clone());
+    greet::greet(Role::Proxy, &listening);
+    notify(systemd::ready());
+    let living = async {
+        let ended = until_drained(&reloader, &shutdown, &mut asked).await;
+        // whatever is left of sessions, the directory gives back what they held
+        shutdown.stop();
+        ended
+    };
+    let placing = async {
+        directory.await;
+        Ok(())
+    };
+    // the directory has its last words after the last session, and the APIs answer until then; past the hard limit
+    // nobody is waited for
+    tokio::select! {
+        ended = async { tokio::try_join!(living, placing) } => ended.map(drop),
+        failed = services.serve(&proxy, registry, &shutdown) => match failed? {},
+    }
+}
+
+impl Asked {
+    /// Listens from here on. Fails when the handlers cannot be set.
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            signals: Signals::new()?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Waits for a signal, then drains. Fails when that passes the hard limit.
+async fn until_drained<T: Running>(
+    reloader: &Arc<Reloader<T>>,
     shutdown: &Shutdown,
-    signals: &mut Signals,
-    hangup: &mut Signal,
-) {
-    let origin = reloader.origin();
-    let signalled = serve_signals(reloader, signals, hangup).await;
+    asked: &mut Asked,
+) -> anyhow::Result<()> {
+    let running = reloader.running();
+    let signalled = serve_signals(reloader, asked).await;
     tracing::info!(
         signal = signalled,
-        sessions = origin.hub().sessions().len(),
+        sessions = running.sessions(),
         "draining"
     );
     notify(systemd::stopping());
     shutdown.drain();
-    let deadline = reloader.current().server.drain_timeout;
-    drain(origin, shutdown, deadline, signals.second(signalled)).await;
+    let config = reloader.current();
+    let drained = drain(
+        running.cores(),
+        shutdown,
+        config.server.drain_timeout,
+        asked.signals.second(signalled),
+    );
+    match T::hard_limit(&config) {
+        None => drained.await,
+        Some(limit) => {
+            let ended = tokio::time::timeout(limit, drained).await;
+            ended.map_err(|_| anyhow::anyhow!("the process did not end within {limit:?}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets sessions end by themselves until the deadline or a second signal, then ends them.
 async fn drain(
-    origin: &Origin,
+    cores: &Cores,
     shutdown: &Shutdown,
     deadline: Duration,
     second: impl Future<Output = &'static str>,
 ) {
-    let tasks = origin.cores().tracker();
+    let tasks = cores.tracker();
     tasks.close();
     tokio::select! {
         () = tasks.wait() => {}
@@ -136,15 +255,11 @@ async fn drain(
 }
 
 /// Serves signals until one asks for the end; returns its name.
-async fn serve_signals(
-    reloader: &Arc<Reloader>,
-    signals: &mut Signals,
-    hangup: &mut Signal,
-) -> &'static str {
+async fn serve_signals<T: Running>(reloader: &Arc<Reloader<T>>, asked: &mut Asked) -> &'static str {
     loop {
         tokio::select! {
-            name = signals.next() => return name,
-            _ = hangup.recv() => {
+            name = asked.signals.next() => return name,
+            _ = asked.hangup.recv() => {
                 notify(systemd::reloading());
                 if let Err(problems) = reloader.reload() {
                     tracing::error!(%problems, "reload refused, nothing was changed");
@@ -158,130 +273,5 @@ async fn serve_signals(
 fn notify(result: std::io::Result<()>) {
     if let Err(error) = result {
         tracing::warn!(%error, "could not notify systemd");
-    }
-}
-
-/// Rereads the configuration and puts into force what can change live.
-#[derive(Debug)]
-pub struct Reloader {
-    settings: Settings,
-    current: Mutex<Config>,
-    origin: Arc<Origin>,
-    logs: log::Handle,
-}
-
-/// One key that a reload found changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reloaded {
-    /// The key's full name.
-    pub key: String,
-    /// Its value before; secrets are masked.
-    pub old: String,
-    /// Its value now; secrets are masked.
-    pub new: String,
-    /// It is in force now; else it needs a restart.
-    pub live: bool,
-}
-
-impl Reloader {
-    /// Reloads `origin` and `logs`, which run with `config`, from what `settings` name.
-    pub fn new(settings: Settings, config: Config, origin: Arc<Origin>, logs: log::Handle) -> Self {
-        Self {
-            settings,
-            current: Mutex::new(config),
-            origin,
-            logs,
-        }
-    }
-
-    /// What is reloaded.
-    pub fn origin(&self) -> &Arc<Origin> {
-        &self.origin
-    }
-
-    /// The configuration in force.
-    pub fn current(&self) -> Config {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Rereads the configuration. Fails, and changes nothing, when it has problems.
-    pub fn reload(&self) -> Result<Vec<Reloaded>, config::Problems> {
-        let new = load(&self.settings)?.config;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes: Vec<Reloaded> = Config::diff(&current, &new)
-            .into_iter()
-            .map(|change| Reloaded {
-                key: change.key.full_name(),
-                old: change.old,
-                new: change.new,
-                live: change.key.live,
-            })
-            .collect();
-        let merged = current.with_live(&new);
-        self.origin.reload(&merged);
-        if let Err(error) = self.logs.set_level(&merged.log.level) {
-            tracing::error!(%error, "log level not changed");
-        }
-        *current = merged;
-        for change in &changes {
-            let (key, old, new) = (&change.key, &change.old, &change.new);
-            match change.live {
-                true => tracing::info!(key, old, new, "setting changed"),
-                false => tracing::warn!(key, old, new, "setting needs a restart to change"),
-            }
-        }
-        tracing::info!(changes = changes.len(), "configuration reloaded");
-        Ok(changes)
-    }
-}
-
-/// Says every address and what to try first: on a terminal in a few lines for people, else in the log.
-fn greet(listening: &[Listening]) {
-    for one in listening {
-        tracing::info!(key = one.key, address = %one.address, "listening");
-    }
-    let mut out = std::io::stdout();
-    if !out.is_terminal() {
-        return;
-    }
-    let port = |key: &str| {
-        listening
-            .iter()
-            .find(|one| one.key == key)
-            .map(|one| one.address)
-    };
-    let mut text = String::new();
-    if let Some(rtmp) = port("rtmp.listen") {
-        let url = format!("rtmp://{}/live/livestream", reachable(rtmp));
-        text.push_str("\nPublish a stream:\n");
-        text.push_str("  ffmpeg -re -stream_loop -1 -i any.mp4 -c copy -f flv ");
-        text.push_str(&url);
-        text.push_str("\nWatch it:\n  ffplay ");
-        text.push_str(&url);
-        text.push('\n');
-    }
-    if let Some(http) = port("http.listen") {
-        let host = reachable(http);
-        text.push_str(&format!("  ffplay http://{host}/live/livestream.flv\n"));
-    }
-    if let Some(api) = port("api.listen") {
-        text.push_str(&format!(
-            "See who is there:\n  curl http://{}/api/v1/streams\n",
-            reachable(api)
-        ));
-    }
-    // a closed terminal is no reason not to serve
-    let _ = writeln!(out, "{text}");
-}
-
-/// The address as someone on this machine would write it.
-fn reachable(address: SocketAddr) -> String {
-    match (address.ip().is_unspecified(), address.port()) {
-        (true, 1935) => "localhost".to_owned(),
-        (true, port) => format!("localhost:{port}"),
-        (false, _) => address.to_string(),
     }
 }

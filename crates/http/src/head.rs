@@ -9,7 +9,8 @@
 //! Invariant: a head is looked at once, when its end has come, so that a peer that sends one byte at
 //! a time costs no more than one that sends it whole.
 
-use crate::request::{Request, RequestError};
+use crate::fields::Fields;
+use crate::request::{self, Request, RequestError};
 
 /// Most header fields of a request. Browsers send about 15; a proxy in front adds some.
 const MOST_FIELDS: usize = 64;
@@ -43,6 +44,19 @@ pub enum HeadError {
     Request(#[from] RequestError),
 }
 
+/// A request with everything its head says, for whoever passes it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// What a server obeys.
+    pub request: Request,
+    /// The method as sent.
+    pub method: String,
+    /// Path and query as sent, in origin form (RFC 9112, section 3.2.1), or `*`.
+    pub target: String,
+    /// All header fields in order.
+    pub fields: Fields,
+}
+
 /// What a client has sent and nobody has taken yet: at most one head under way, and what follows it.
 #[derive(Debug)]
 pub struct Heads {
@@ -71,6 +85,22 @@ impl Heads {
     ///
     /// Boxed, since a connection's future would hold room for it as long as the stream lasts.
     pub fn pull(&mut self) -> Result<Option<Box<Request>>, HeadError> {
+        self.pull_as(Request::new)
+    }
+
+    /// As [`pull`](Self::pull), with all that the head says.
+    pub fn pull_whole(&mut self) -> Result<Option<Box<Whole>>, HeadError> {
+        self.pull_as(|parsed| {
+            Ok(Whole {
+                request: Request::new(parsed)?,
+                method: parsed.method.unwrap_or_default().to_owned(),
+                target: request::origin_form(parsed.path.unwrap_or_default())?,
+                fields: Fields::new(parsed.headers),
+            })
+        })
+    }
+
+    fn pull_as<T>(&mut self, make: Make<T>) -> Result<Option<Box<T>>, HeadError> {
         self.skip_empty_lines();
         if let Some(first) = self.buffer.first()
             && !is_token(*first)
@@ -88,9 +118,9 @@ impl Heads {
         if end > limit {
             return Err(HeadError::TooLong { limit });
         }
-        let request = parse(self.buffer.get(..end).unwrap_or_default())?;
+        let made = parse(self.buffer.get(..end).unwrap_or_default(), make)?;
         self.consume(end);
-        Ok(Some(Box::new(request)))
+        Ok(Some(Box::new(made)))
     }
 
     /// True when the client has begun no further request.
@@ -151,11 +181,14 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn parse(head: &[u8]) -> Result<Request, HeadError> {
+/// Makes of a parsed head what is wanted of it.
+type Make<T> = fn(&httparse::Request<'_, '_>) -> Result<T, RequestError>;
+
+fn parse<T>(head: &[u8], make: Make<T>) -> Result<T, HeadError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(head) {
-        Ok(httparse::Status::Complete(_)) => Ok(Request::new(&parsed)?),
+        Ok(httparse::Status::Complete(_)) => Ok(make(&parsed)?),
         // its end is there, so what is missing is in the lines before
         Ok(httparse::Status::Partial) => Err(HeadError::Syntax(httparse::Error::NewLine)),
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
@@ -194,6 +227,25 @@ mod tests {
         }
         assert_eq!(heads.take(), b"body");
         assert!(heads.is_empty() && heads.pull().expect("nothing").is_none());
+    }
+
+    #[test]
+    fn everything_a_head_says_is_there_for_who_passes_it_on() {
+        let mut heads = Heads::new(1000);
+        heads.push(
+            b"GET http://u.h/a%20b?c=%3f&& HTTP/1.1\r\nhost: h\r\nX-A:  1 \r\nx-a: 2\r\n\r\n",
+        );
+        let whole = heads.pull_whole().expect("valid").expect("whole");
+        assert_eq!(whole.target, "/a%20b?c=%3f&&");
+        assert_eq!(
+            (whole.method.as_str(), whole.request.host.as_str()),
+            ("GET", "u.h")
+        );
+        let fields: Vec<_> = whole.fields.iter().collect();
+        assert_eq!(fields, [("host", &b"h"[..]), ("X-A", b"1"), ("x-a", b"2")]);
+        heads.push(b"OPTIONS * HTTP/1.0\r\n\r\n");
+        let whole = heads.pull_whole().expect("valid").expect("whole");
+        assert_eq!(whole.target, "*");
     }
 
     #[test]

@@ -195,6 +195,16 @@ fn target(target: &str) -> Result<(Option<&str>, &str, &str), RequestError> {
     Ok((authority, if path.is_empty() { "/" } else { path }, query))
 }
 
+/// The target without scheme and authority, as a server is asked for it (RFC 9112, section 3.2.1).
+pub(crate) fn origin_form(text: &str) -> Result<String, RequestError> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    let (_, path, query) = target(text)?;
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok(format!("{path}{mark}{query}"))
+}
+
 fn body_length(fields: &Fields<'_>, is_old: bool) -> Result<BodyLength, RequestError> {
     let mut lengths = fields.members("content-length");
     let first = lengths.next();

@@ -13,10 +13,12 @@ pub mod context;
 pub mod directory;
 pub mod http;
 pub mod metrics;
+pub mod register;
 pub mod rtmp;
 pub mod sessions;
 pub mod settings;
 pub mod stream_key;
+pub mod token;
 
 pub use context::Context;
 pub use settings::Settings;

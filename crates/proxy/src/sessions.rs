@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use weir_cluster::{Key, NodeId};
 use weir_net::admission::Permit;
 use weir_net::clock;
+use weir_net::relay::Counters;
 
 use crate::metrics::{Ended, Metrics, Protocol};
 
@@ -96,6 +97,16 @@ impl Session {
     /// How long it has been there.
     pub fn age(&self) -> std::time::Duration {
         clock::now().saturating_duration_since(self.began)
+    }
+}
+
+impl Counters for Session {
+    fn up(&self) -> &AtomicU64 {
+        &self.up
+    }
+
+    fn down(&self) -> &AtomicU64 {
+        &self.down
     }
 }
 

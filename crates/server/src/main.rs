@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Origin(settings) => run::origin(&settings).into(),
+        Command::Proxy(settings) => run::proxy(&settings).into(),
         Command::Check(arguments) => check(&arguments).into(),
         Command::Relay(arguments) => relay::run(&arguments).into(),
         Command::Bench(matches) => self::bench(&matches),
@@ -34,8 +35,11 @@ fn check(arguments: &Check) -> Exit {
         say(config::sample());
         return Exit::Success;
     }
-    match run::load(&arguments.settings) {
+    match run::load_as(arguments.role, &arguments.settings) {
         Ok(loaded) => {
+            for warning in &loaded.warnings {
+                complain(&format_args!("warning: {warning}"));
+            }
             say(loaded.report());
             say("configuration is valid\n");
             Exit::Success

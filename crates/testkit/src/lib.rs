@@ -10,26 +10,33 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod cluster;
 pub mod compare;
 pub mod documents;
 pub mod flv;
+pub mod haproxy;
 pub mod hostile;
 pub mod http;
 pub mod media;
 pub mod nginx;
 pub mod packet;
 pub mod process;
+pub mod proxy;
 pub mod publish;
+pub mod redis;
 pub mod tools;
 pub mod viewer;
 pub mod weir;
 
 use std::time::Duration;
 
+pub use cluster::Cluster;
 pub use compare::{Ends, Fault, Run, assert_equal, equal_run};
+pub use haproxy::Haproxy;
 pub use media::Media;
 pub use packet::{Kind, Packet};
 pub use process::Process;
+pub use proxy::Proxy;
 pub use tools::Tool;
 pub use viewer::Viewer;
 pub use weir::Weir;

@@ -23,6 +23,12 @@ pub enum Tool {
     Nginx,
     /// python3.
     Python,
+    /// A Redis server, which is also a sentinel.
+    Redis,
+    /// The command line of Redis.
+    RedisCli,
+    /// HAProxy, a load balancer.
+    Haproxy,
 }
 
 impl Tool {
@@ -36,6 +42,9 @@ impl Tool {
             Self::Gst => "gst-launch-1.0",
             Self::Nginx => "nginx",
             Self::Python => "python3",
+            Self::Redis => "redis-server",
+            Self::RedisCli => "redis-cli",
+            Self::Haproxy => "haproxy",
         }
     }
 

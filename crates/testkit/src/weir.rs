@@ -88,7 +88,11 @@ impl Weir {
 
     /// The address that the key, such as `rtmp`, listens on.
     pub fn address(&self, key: &str) -> SocketAddr {
-        let full = format!("{key}.listen");
+        self.address_of(&format!("{key}.listen"))
+    }
+
+    /// The address that the key with this full name, such as `rtmp.listen`, listens on.
+    pub fn address_of(&self, full: &str) -> SocketAddr {
         let found = self.addresses.iter().find(|(name, _)| *name == full);
         found.unwrap_or_else(|| panic!("no {full}")).1
     }

@@ -16,7 +16,7 @@ const SUCCESS: u32 = 0;
 
 /// What every successful answer begins with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// 0.
     #[schema(example = 0)]
     code: u32,
@@ -32,7 +32,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(identity: &Identity) -> Self {
+    pub(crate) fn new(identity: &Identity) -> Self {
         Self {
             code: SUCCESS,
             server: identity.server.clone(),
@@ -44,20 +44,20 @@ impl Head {
 
 /// An answer with nothing but the head.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Done {
+pub(crate) struct Done {
     #[serde(flatten)]
     head: Head,
 }
 
 impl Done {
-    pub(super) fn new(head: Head) -> Self {
+    pub(crate) fn new(head: Head) -> Self {
         Self { head }
     }
 }
 
 /// The body of every failure.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// What is wrong as a number: that of SRS where it has one (2014 no such vhost, 2048 no such stream, 2049 no such
     /// client), else the HTTP status.
     #[schema(example = 2048)]
@@ -69,7 +69,7 @@ pub(super) struct ErrorBody {
 
 /// A request that is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     code: u32,
     text: String,
@@ -84,50 +84,51 @@ impl Failure {
         }
     }
 
-    fn plain(status: StatusCode, text: impl Into<String>) -> Self {
+    /// A failure whose number is its status.
+    pub(crate) fn plain(status: StatusCode, text: impl Into<String>) -> Self {
         Self::new(status, status.as_u16().into(), text)
     }
 
-    pub(super) fn no_vhost() -> Self {
+    pub(crate) fn no_vhost() -> Self {
         Self::new(StatusCode::NOT_FOUND, 2014, "no such vhost")
     }
 
-    pub(super) fn no_stream() -> Self {
+    pub(crate) fn no_stream() -> Self {
         Self::new(StatusCode::NOT_FOUND, 2048, "no such stream")
     }
 
-    pub(super) fn no_client() -> Self {
+    pub(crate) fn no_client() -> Self {
         Self::new(StatusCode::NOT_FOUND, 2049, "no such client")
     }
 
-    pub(super) fn no_route() -> Self {
+    pub(crate) fn no_route() -> Self {
         let text = "no such resource: see /api/v1 and /openapi.json";
         Self::plain(StatusCode::NOT_FOUND, text)
     }
 
-    pub(super) fn method() -> Self {
+    pub(crate) fn method() -> Self {
         let text = "method not allowed here: see the header Allow";
         Self::plain(StatusCode::METHOD_NOT_ALLOWED, text)
     }
 
-    pub(super) fn bad_request(text: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(text: impl Into<String>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, text)
     }
 
-    pub(super) fn unauthorized() -> Self {
-        let text = "the header \"Authorization: Bearer …\" with api.token is missing or wrong";
+    pub(crate) fn unauthorized(key: &'static str) -> Self {
+        let text = format!("the header \"Authorization: Bearer …\" with {key} is missing or wrong");
         Self::plain(StatusCode::UNAUTHORIZED, text)
     }
 
-    pub(super) fn forbidden(text: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(text: impl Into<String>) -> Self {
         Self::plain(StatusCode::FORBIDDEN, text)
     }
 
-    pub(super) fn draining() -> Self {
+    pub(crate) fn draining() -> Self {
         Self::plain(StatusCode::SERVICE_UNAVAILABLE, "draining")
     }
 
-    pub(super) fn internal(text: impl Into<String>) -> Self {
+    pub(crate) fn internal(text: impl Into<String>) -> Self {
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 }

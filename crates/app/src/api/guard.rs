@@ -1,10 +1,10 @@
-//! Who may use the API.
+//! Who may use an API: that of an origin, and that of a proxy.
 //!
 //! Owns: the check of the token and, where there is none, the checks that keep web pages out. Does not: know routes,
 //! except the two that need no token.
 //!
-//! Without a token only loopback addresses are listened on, which keeps other hosts out but not the browser on this
-//! one. A web page could reach the API through it in two ways, and both are refused with 403:
+//! Without a token an origin's API listens on loopback addresses only, and a proxy's, whose listener must be reached by
+//! origins, serves peers with loopback addresses only. That keeps other hosts out but not the browser on this one. A web page could reach the API through it in two ways, and both are refused with 403:
 //! - DNS rebinding: the page's own host name is made to resolve to 127.0.0.1, and the browser takes the API for the
 //!   page's origin. The `Host` header still has the page's name, so it must be a loopback address or `localhost`.
 //! - Requests across origins: the browser sends them without asking and only keeps the answer from the page, which is
@@ -21,44 +21,84 @@ use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
+use axum::extract::ConnectInfo;
+
 use super::answer::Failure;
+use super::listen::Peer;
 use crate::config::Secret;
 
 /// What load balancers and supervisors ask, which have no token. They tell nothing but that the process serves.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The guard of one listener.
-#[derive(Debug, Clone)]
-pub(super) struct Guard {
-    pub(super) shared: Arc<Shared>,
-    /// The listener's address.
-    pub(super) local: SocketAddr,
+#[derive(Clone)]
+pub(crate) struct Guard {
+    /// The key that sets the token, for texts.
+    pub(crate) key: &'static str,
+    /// The token in force now.
+    pub(crate) token: Arc<dyn Fn() -> Secret + Send + Sync>,
+    /// Which address must be of this host where there is no token.
+    pub(crate) near: Near,
+}
+
+/// The address that must be of this host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Near {
+    /// The listener's, which is this.
+    Listener(SocketAddr),
+    /// The other end's of the connection.
+    Peer,
 }
 
 /// Lets a request through or refuses it.
-pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let token = guard.shared.reloader.current().api.token;
+pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let token = (guard.token)();
+    let near = match guard.near {
+        Near::Listener(local) => Some(local.ip()),
+        Near::Peer => peer(&request),
+    };
     let (uri, headers) = (request.uri(), request.headers());
-    match allowed(&token, guard.local.ip(), uri, headers) {
+    match allowed((guard.key, &token), near, uri, headers) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     }
 }
 
-fn allowed(token: &Secret, local: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+/// The address of the other end; `None` when nobody noted it.
+pub(crate) fn peer(request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    peer.map(|ConnectInfo(Peer(peer))| peer.ip().to_canonical())
+}
+
+fn allowed(
+    (key, token): (&'static str, &Secret),
+    near: Option<IpAddr>,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Failure> {
     if token.is_empty() {
         // a reload can take the token away from a listener that was opened with one
-        if !local.to_canonical().is_loopback() {
-            let text = "without api.token only loopback addresses are served";
+        if !near.is_some_and(|near| near.to_canonical().is_loopback()) {
+            let text = format!("without {key} only loopback addresses are served");
             return Err(Failure::forbidden(text));
         }
-        return from_this_host(uri, headers);
+        return from_this_host(key, uri, headers);
     }
-    if OPEN.contains(&uri.path()) || bearer(headers).is_some_and(|given| token.matches(given)) {
+    if OPEN.contains(&uri.path()) {
         return Ok(());
     }
-    Err(Failure::unauthorized())
+    authorized((key, token), headers)
+}
+
+/// Fails unless the request has the token.
+pub(crate) fn authorized(
+    (key, token): (&'static str, &Secret),
+    headers: &HeaderMap,
+) -> Result<(), Failure> {
+    match bearer(headers).is_some_and(|given| token.matches(given)) {
+        true => Ok(()),
+        false => Err(Failure::unauthorized(key)),
+    }
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750, section 2.1).
@@ -69,7 +109,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then(|| token.trim_start_matches(' '))
 }
 
-fn from_this_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+fn from_this_host(key: &'static str, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     // a request without a host comes from no browser
     let host = uri.authority().map(|authority| authority.as_str());
     let header = || {
@@ -80,16 +120,21 @@ fn from_this_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     if let Some(host) = host.or_else(header)
         && !is_loopback(host)
     {
-        let text = "without api.token the header Host must be a loopback address or localhost";
+        let text = format!("without {key} the header Host must be a loopback address or localhost");
         return Err(Failure::forbidden(text));
     }
+    of_no_foreign_page(key, headers)
+}
+
+/// Fails when a browser sends the request for a page of another site.
+pub(crate) fn of_no_foreign_page(key: &'static str, headers: &HeaderMap) -> Result<(), Failure> {
     let foreign_origin = headers.contains_key(ORIGIN)
         && !text(headers, ORIGIN)
             .and_then(|origin| origin.split_once("://"))
             .is_some_and(|(_, host)| is_loopback(host));
     let cross_site = text(headers, "sec-fetch-site") == Some("cross-site");
     if foreign_origin || cross_site {
-        let text = "without api.token pages of other sites are not served";
+        let text = format!("without {key} pages of other sites are not served");
         return Err(Failure::forbidden(text));
     }
     Ok(())
@@ -128,7 +173,9 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        match allowed(&Secret::new(token), local, &Uri::from_static(path), &map) {
+        let token = Secret::new(token);
+        let uri = Uri::from_static(path);
+        match allowed(("api.token", &token), Some(local), &uri, &map) {
             Ok(()) => 200,
             Err(failure) => failure.into_response().status().as_u16(),
         }

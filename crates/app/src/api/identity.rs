@@ -13,18 +13,18 @@ use weir_media::StreamKey;
 
 /// Who answers.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     /// The same after a restart on this host with these addresses.
-    pub(super) server: String,
+    pub(crate) server: String,
     /// Another after each start.
-    pub(super) service: String,
+    pub(crate) service: String,
     /// Process id.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
 }
 
 impl Identity {
     /// The identity of this process, started at `started` and serving at `addresses`.
-    pub(super) fn new(addresses: &[SocketAddr], started: SystemTime) -> Self {
+    pub(crate) fn new(addresses: &[SocketAddr], started: SystemTime) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let pid = std::process::id();
         let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -40,12 +40,12 @@ impl Identity {
 }
 
 /// The id of a stream.
-pub(super) fn stream_id(key: &StreamKey) -> String {
+pub(crate) fn stream_id(key: &StreamKey) -> String {
     id(key.as_str())
 }
 
 /// The id of a virtual host.
-pub(super) fn vhost_id(name: &str) -> String {
+pub(crate) fn vhost_id(name: &str) -> String {
     id(name)
 }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,26 +28,41 @@ const MOST_CONNECTIONS: usize = 64;
 /// scrapers commonly ask again, so that their connection is kept.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes of a request, before its answer begins. Heads of browsers with many cookies have about 8 KiB; no request
-/// of this API has a body that matters.
-const MOST_REQUEST_BYTES: usize = 32 << 10;
+/// Bytes of a request, before its answer begins, where no request has a body that matters. Heads of browsers with
+/// many cookies have about 8 KiB.
+pub(crate) const MOST_REQUEST_BYTES: usize = 32 << 10;
 
 /// How long to wait after an accept failed for want of files or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A listener with a bound on connections.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     free: Arc<Semaphore>,
+    most_request_bytes: usize,
+}
+
+/// The other end of a connection, for handlers that ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self(*stream.remote_addr())
+    }
 }
 
 impl Bounded {
-    /// Takes over a bound socket. Fails when the runtime cannot watch it.
-    pub(super) fn new(listener: std::net::TcpListener) -> io::Result<Self> {
+    /// Takes over a bound socket, for requests of at most `most_request_bytes`. Fails when the runtime cannot watch it.
+    pub(crate) fn new(
+        listener: std::net::TcpListener,
+        most_request_bytes: usize,
+    ) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::from_std(listener)?,
             free: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            most_request_bytes,
         })
     }
 }
@@ -59,7 +76,10 @@ impl axum::serve::Listener for Bounded {
         let permit = Arc::clone(&self.free).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return (Patient::new(stream, permit), peer),
+                Ok((stream, peer)) => {
+                    let patient = Patient::new(stream, permit, self.most_request_bytes);
+                    return (patient, peer);
+                }
                 Err(error) => {
                     tracing::debug!(%error, "api: cannot accept, trying again");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -75,20 +95,22 @@ impl axum::serve::Listener for Bounded {
 
 /// A connection that ends when its peer is too slow or says too much.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     timer: Pin<Box<Sleep>>,
     /// Bytes read since the last byte was written.
     asked: usize,
+    most_request_bytes: usize,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(stream: S, permit: Option<OwnedSemaphorePermit>, most_request_bytes: usize) -> Self {
         Self {
             stream,
             timer: Box::pin(tokio::time::sleep(PATIENCE)),
             asked: 0,
+            most_request_bytes,
             _permit: permit,
         }
     }
@@ -122,7 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         }
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         self.asked += buffer.filled().len().saturating_sub(before);
-        if self.asked > MOST_REQUEST_BYTES {
+        if self.asked > self.most_request_bytes {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         Poll::Ready(Ok(()))
@@ -216,7 +238,7 @@ mod tests {
             .enable_time()
             .build()
             .unwrap()
-            .block_on(async { test(Patient::new(Endless, None)).await });
+            .block_on(async { test(Patient::new(Endless, None, MOST_REQUEST_BYTES)).await });
     }
 
     async fn read(peer: &mut Patient<Endless>, count: usize) -> io::Result<()> {

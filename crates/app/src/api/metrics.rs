@@ -16,7 +16,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Registry, Unit};
 use weir_hub::{SessionRole, StreamSnapshot};
 use weir_net::cores::Load;
 use weir_net::{clock, process};
@@ -29,7 +29,7 @@ use crate::origin::Origin;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The word for a role in labels and answers.
-pub(super) fn role_label(role: SessionRole) -> &'static str {
+pub(crate) fn role_label(role: SessionRole) -> &'static str {
     match role {
         SessionRole::Opening => "opening",
         SessionRole::Publisher => "publisher",
@@ -51,71 +51,78 @@ pub(super) fn role_label(role: SessionRole) -> &'static str {
     )
 )]
 pub(super) async fn page(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> {
+    write(&shared.registry)
+}
+
+/// The page of a registry.
+pub(crate) fn write(registry: &Registry) -> Result<Response, Failure> {
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &shared.registry)
+    prometheus_client::encoding::text::encode(&mut text, registry)
         .map_err(|error| Failure::internal(error.to_string()))?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
 
 /// Reads the process and the hub when the registry is written.
 #[derive(Debug)]
-pub(super) struct Scrape {
-    pub(super) origin: Arc<Origin>,
-    pub(super) started: Instant,
+pub(crate) struct Scrape {
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) started: Instant,
 }
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page { encoder };
-        self.process(&mut page)?;
-        self.cores(&mut page)?;
+        process(&mut page, self.started)?;
+        cores(&mut page, self.origin.cores().loads())?;
         self.hub(&mut page)
     }
 }
 
+/// What the operating system says of the process, which `started` then.
+pub(crate) fn process(page: &mut Page<'_>, started: Instant) -> fmt::Result {
+    let usage = process::usage();
+    let uptime = clock::now().saturating_duration_since(started);
+    page.one(
+        ("process_cpu", Some(Unit::Seconds)),
+        "CPU time in user and kernel mode.",
+        &ConstCounter::new(usage.cpu.as_secs_f64()),
+    )?;
+    page.one(
+        ("process_resident_memory", Some(Unit::Bytes)),
+        "Resident memory.",
+        &ConstGauge::new(usage.resident),
+    )?;
+    page.one(
+        ("process_uptime", Some(Unit::Seconds)),
+        "Time since the start.",
+        &ConstGauge::new(uptime.as_secs_f64()),
+    )
+}
+
+/// The load of each worker thread.
+pub(crate) fn cores(page: &mut Page<'_>, loads: &[Arc<Load>]) -> fmt::Result {
+    let by_core = |time: fn(&Load) -> Duration| {
+        let loads = loads.iter().enumerate();
+        loads.map(move |(core, load)| {
+            let seconds = time(load).as_secs_f64();
+            ([("core", core)], ConstCounter::new(seconds))
+        })
+    };
+    page.family(
+        ("core_busy", Some(Unit::Seconds)),
+        "Time that a worker thread has worked.",
+        MetricType::Counter,
+        by_core(Load::busy),
+    )?;
+    page.family(
+        ("core_parked", Some(Unit::Seconds)),
+        "Time that a worker thread has waited for events.",
+        MetricType::Counter,
+        by_core(Load::parked),
+    )
+}
+
 impl Scrape {
-    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
-        let usage = process::usage();
-        let uptime = clock::now().saturating_duration_since(self.started);
-        page.one(
-            ("process_cpu", Some(Unit::Seconds)),
-            "CPU time in user and kernel mode.",
-            &ConstCounter::new(usage.cpu.as_secs_f64()),
-        )?;
-        page.one(
-            ("process_resident_memory", Some(Unit::Bytes)),
-            "Resident memory.",
-            &ConstGauge::new(usage.resident),
-        )?;
-        page.one(
-            ("process_uptime", Some(Unit::Seconds)),
-            "Time since the start.",
-            &ConstGauge::new(uptime.as_secs_f64()),
-        )
-    }
-
-    fn cores(&self, page: &mut Page<'_>) -> fmt::Result {
-        let by_core = |time: fn(&Load) -> Duration| {
-            let loads = self.origin.cores().loads().iter().enumerate();
-            loads.map(move |(core, load)| {
-                let seconds = time(load).as_secs_f64();
-                ([("core", core)], ConstCounter::new(seconds))
-            })
-        };
-        page.family(
-            ("core_busy", Some(Unit::Seconds)),
-            "Time that a worker thread has worked.",
-            MetricType::Counter,
-            by_core(Load::busy),
-        )?;
-        page.family(
-            ("core_parked", Some(Unit::Seconds)),
-            "Time that a worker thread has waited for events.",
-            MetricType::Counter,
-            by_core(Load::parked),
-        )
-    }
-
     fn hub(&self, page: &mut Page<'_>) -> fmt::Result {
         let hub = self.origin.hub();
         let streams = hub.snapshot(clock::now());
@@ -155,16 +162,21 @@ impl Scrape {
 }
 
 /// The page under way.
-struct Page<'a> {
-    encoder: DescriptorEncoder<'a>,
+pub(crate) struct Page<'a> {
+    pub(crate) encoder: DescriptorEncoder<'a>,
 }
 
 /// A metric's name without its prefix, and its unit, which is added to the name.
-type Name = (&'static str, Option<Unit>);
+pub(crate) type Name = (&'static str, Option<Unit>);
 
 impl Page<'_> {
     /// A metric without labels.
-    fn one(&mut self, (name, unit): Name, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+    pub(crate) fn one(
+        &mut self,
+        (name, unit): Name,
+        help: &str,
+        metric: &impl EncodeMetric,
+    ) -> fmt::Result {
         let kind = metric.metric_type();
         let encoder = self
             .encoder
@@ -173,7 +185,7 @@ impl Page<'_> {
     }
 
     /// A metric for each set of labels.
-    fn family<L: EncodeLabelSet, M: EncodeMetric>(
+    pub(crate) fn family<L: EncodeLabelSet, M: EncodeMetric>(
         &mut self,
         (name, unit): Name,
         help: &str,

@@ -20,7 +20,7 @@ const MOST_COUNT: u32 = 1000;
 /// Which part of a list is asked for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// How many entries to leave out from the beginning of the list; 0 by default.
     #[param(minimum = 0, default = 0)]
     start: Option<u32>,
@@ -31,12 +31,12 @@ pub(super) struct Page {
 
 impl Page {
     /// Entries to leave out.
-    pub(super) fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.start.unwrap_or(0) as usize
     }
 
     /// Entries to give.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count.unwrap_or(DEFAULT_COUNT).min(MOST_COUNT) as usize
     }
 }

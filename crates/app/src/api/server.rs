@@ -73,13 +73,26 @@ pub(super) async fn listing(State(shared): State<Arc<Shared>>) -> Json<Listing> 
 
 /// A version and its parts.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Version {
+pub(crate) struct Version {
     major: u32,
     minor: u32,
     revision: u32,
     /// All three.
     #[schema(example = "0.1.0")]
     version: &'static str,
+}
+
+impl Version {
+    /// That of this program.
+    pub(crate) fn of_this() -> Self {
+        let part = |text: &str| text.parse().unwrap_or(0);
+        Self {
+            major: part(env!("CARGO_PKG_VERSION_MAJOR")),
+            minor: part(env!("CARGO_PKG_VERSION_MINOR")),
+            revision: part(env!("CARGO_PKG_VERSION_PATCH")),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
 }
 
 /// The version of this server.
@@ -102,15 +115,9 @@ pub(super) struct Versions {
     )
 )]
 pub(super) async fn versions(State(shared): State<Arc<Shared>>) -> Json<Versions> {
-    let part = |text: &str| text.parse().unwrap_or(0);
     Json(Versions {
         head: shared.head(),
-        data: Version {
-            major: part(env!("CARGO_PKG_VERSION_MAJOR")),
-            minor: part(env!("CARGO_PKG_VERSION_MINOR")),
-            revision: part(env!("CARGO_PKG_VERSION_PATCH")),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+        data: Version::of_this(),
     })
 }
 

@@ -66,9 +66,36 @@ fn every_key_is_a_flag() {
         } else {
             "x"
         };
-        let settings = origin(&format!("origin --{}={value}", key.flag()));
-        assert_eq!(settings.flags, [pair(&key.flag(), value)]);
+        let line = format!("--{}={value}", key.flag());
+        for (role, command) in [
+            (Role::Origin, "origin"),
+            (Role::Proxy, "proxy"),
+            (Role::Any, "check"),
+        ] {
+            let settings = match parsed(&format!("{command} {line}")) {
+                Ok(Command::Origin(settings) | Command::Proxy(settings)) => settings,
+                Ok(Command::Check(check)) => check.settings,
+                other => {
+                    assert!(!role.uses(key), "{command} {line}: {other:?}");
+                    continue;
+                }
+            };
+            assert!(role.uses(key), "{command} {line}");
+            assert_eq!(settings.flags, [pair(&key.flag(), value)]);
+        }
     }
+}
+
+#[test]
+fn a_proxy_has_its_own_settings_and_not_the_origins() {
+    let Ok(Command::Proxy(settings)) = parsed("proxy -c a.toml --proxy-rtmp-listen 1935") else {
+        panic!()
+    };
+    assert_eq!(settings.file, Some(PathBuf::from("a.toml")));
+    assert_eq!(settings.flags, [pair("proxy-rtmp-listen", "1935")]);
+    refused("proxy --rtmp-listen [::]:1");
+    refused("origin --proxy-rtmp-listen 1935");
+    refused("proxy --limits-streams 1");
 }
 
 #[test]
@@ -113,6 +140,17 @@ fn check_takes_its_file_either_way_but_not_both() {
         assert!(!check.defaults);
     }
     refused("check a.toml -c b.toml");
+    for (line, role) in [
+        ("check", Role::Any),
+        ("check --role origin", Role::Origin),
+        ("check --role proxy", Role::Proxy),
+    ] {
+        let Ok(Command::Check(check)) = parsed(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(check.role, role);
+    }
+    refused("check --role bench");
     let Ok(Command::Check(check)) = parsed("check --defaults --log-level debug") else {
         panic!()
     };
@@ -153,19 +191,41 @@ fn bench_keeps_its_own_arguments() {
 
 #[test]
 fn help_has_every_key_with_variable_and_default() {
+    for (role, command) in [
+        (Role::Origin, "origin"),
+        (Role::Proxy, "proxy"),
+        (Role::Any, "check"),
+    ] {
+        let text = help(&format!("{command} --help"));
+        for key in KEYS {
+            let uses = role.uses(key);
+            let flag = format!(" --{} ", key.flag());
+            let listed = text.contains(&flag) || text.contains(&format!(" --{}[", key.flag()));
+            assert_eq!(listed, uses, "{command} {key:?}");
+            let variable = format!("[env: {}]", key.variable());
+            assert_eq!(text.contains(&variable), uses, "{command} {key:?}");
+            let default = key.plain_default_of(role).filter(|_| uses);
+            let shown = default.is_none_or(|plain| text.contains(&format!("[default: {plain}]")));
+            assert!(shown, "{command} {key:?}");
+        }
+        for (section, heading) in SECTIONS {
+            let uses = KEYS
+                .iter()
+                .any(|key| key.section == *section && role.uses(key));
+            assert_eq!(text.contains(&format!("\n{heading}:\n")), uses, "{heading}");
+        }
+        let longest = text
+            .lines()
+            .max_by_key(|line| line.chars().count())
+            .unwrap();
+        assert!(longest.chars().count() <= 100, "{longest}");
+    }
     let text = help("origin --help");
-    for key in KEYS {
-        assert!(text.contains(&format!("--{}", key.flag())), "{key:?}");
-        assert!(text.contains(&key.variable()), "{key:?}");
-        let default = key.plain_default();
-        let shown = default.is_none_or(|plain| text.contains(&format!("[default: {plain}]")));
-        assert!(shown, "{key:?}");
-    }
     assert!(text.contains("[env: WEIR_RTMP_LISTEN] [default: 0.0.0.0:1935]"));
-    for (_, heading) in SECTIONS {
-        assert!(text.contains(&format!("\n{heading}:\n")), "{heading}");
-    }
-    assert!(text.lines().all(|line| line.chars().count() <= 100));
+    let text = help("proxy --help");
+    assert!(text.contains("[env: WEIR_PROXY_RTMP_LISTEN] [default: :11935]"));
+    assert!(text.contains("[env: WEIR_SERVER_DRAIN_TIMEOUT] [default: 20s]"));
+    assert!(text.contains("PROXY_*"));
     let short = help("--help");
     assert!(short.lines().count() < 30, "{short}");
     assert!(help("--version").starts_with("weir "));

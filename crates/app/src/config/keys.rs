@@ -8,6 +8,7 @@
 use std::ops::RangeInclusive;
 
 use super::Config;
+use super::role::Role;
 use super::setting::Setting;
 
 /// One thing that can be set.
@@ -58,7 +59,12 @@ impl Key {
 
     /// The default as a flag or variable says it, without quotes and brackets; `None` where it is empty.
     pub fn plain_default(&self) -> Option<String> {
-        let text = self.default_text();
+        self.plain_default_of(Role::Any)
+    }
+
+    /// As [`Key::plain_default`], in `role`.
+    pub fn plain_default_of(&self, role: Role) -> Option<String> {
+        let text = self.text(&Config::of(role));
         let plain = match text.parse::<toml::Value>() {
             Ok(toml::Value::String(text)) => text,
             Ok(toml::Value::Array(items)) => items
@@ -150,7 +156,7 @@ pub static KEYS: &[Key] = keys! {
         "Worker threads, each with its own sockets; 0 is one per CPU.", "";
     server.drain_timeout, LIVE, 0..=HOUR,
         "How long a shutdown waits for sessions to end by themselves.",
-        "After it the rest is closed. A second signal ends the wait.";
+        "After it the rest is closed. A second signal ends the wait. Unless it is set, a proxy waits 20s.";
 
     log.level, LIVE, ANY,
         "What is logged: off, error, warn, info, debug or trace, or a list such as \"info,weir_rtmp=debug\".",
@@ -242,6 +248,135 @@ pub static KEYS: &[Key] = keys! {
         "Most viewers of one stream at a time; 0 is no limit.", "";
     limits.streams, LIVE, 1..=1_000_000,
         "Most live streams at a time.", "";
+
+    heartbeat.urls, RESTART, ANY,
+        "Proxies where this origin registers, such as \"http://10.0.0.9:12025/api/v1/srs/register\", one or a list.",
+        "Empty registers nowhere.";
+    heartbeat.interval, RESTART, SECOND..=HOUR,
+        "Time between two registrations.",
+        "A proxy forgets an origin that is silent for its cluster.lease: keep this below a third of it.";
+    heartbeat.token, RESTART, ANY,
+        "Secret that is sent with each registration as \"Authorization: Bearer …\"; empty sends none.",
+        "It is proxy.token at the proxy.";
+    heartbeat.device_id, RESTART, ANY,
+        "What this origin is called in listings and logs of the proxy.", "";
+    heartbeat.address, RESTART, ANY,
+        "Address or host name where proxies reach this origin; empty is the local address of the connection.",
+        "Behind a NAT the local address is one that proxies cannot reach.";
+    heartbeat.weight, RESTART, 0..=10_000,
+        "This origin's share of new streams beside the others'; 100 is one share, 0 takes none.", "";
+    heartbeat.capacity, RESTART, 0..=10_000_000,
+        "Most sessions that proxies send here; 0 is no limit.", "";
+
+    proxy.rtmp_listen, RESTART, ANY,
+        "Addresses for RTMP: a port, which is every address of the machine, or an address and a port.",
+        "One or a list; an empty list, or off in a flag or variable, is no RTMP.";
+    proxy.rtmps_listen, RESTART, ANY,
+        "Addresses for RTMP over TLS.",
+        "Needs tls_certificate and tls_key.";
+    proxy.http_listen, RESTART, ANY,
+        "Addresses for HTTP: streams, playlists, segments and static files.", "";
+    proxy.https_listen, RESTART, ANY,
+        "Addresses for the same over TLS.",
+        "Needs tls_certificate and tls_key.";
+    proxy.api_listen, RESTART, ANY,
+        "Addresses of the HTTP API for clients.", "";
+    proxy.system_listen, RESTART, ANY,
+        "Addresses where origins register and operators look.",
+        "Who can reach it can become an origin: where that is not only your origins, set token or register_from.";
+    proxy.webrtc_listen, RESTART, ANY,
+        "Addresses for WebRTC media.",
+        "This version does not open them; the key is there so that settings of the Go proxy are taken.";
+    proxy.srt_listen, RESTART, ANY,
+        "Addresses for SRT.",
+        "This version does not open them; the key is there so that settings of the Go proxy are taken.";
+    proxy.debug_listen, RESTART, ANY,
+        "Addresses of a page for debugging: the process, its threads and its counters, as text.",
+        "It asks for no token. An address that cannot be listened on is a warning, not a failed start.";
+    proxy.tls_certificate, RESTART, ANY,
+        "File with the certificate chain for RTMPS and HTTPS, in PEM.",
+        "A reload reads the file again.";
+    proxy.tls_key, RESTART, ANY,
+        "File with the key of the certificate, in PEM.",
+        "A reload reads the file again.";
+    proxy.static_files, LIVE, ANY,
+        "Folder of files that are served over HTTP where no stream is asked for; empty serves none.", "";
+    proxy.cors_origin, LIVE, ANY,
+        "Which web pages may read streams: \"*\" is all, or one origin, or \"\" for none but our own.", "";
+    proxy.token, LIVE, ANY,
+        "Secret that callers of the system listener send as \"Authorization: Bearer …\"; empty asks for none.",
+        "Better given as a variable: the flags of a process can be read by every user of the machine.";
+    proxy.register_from, LIVE, ANY,
+        "Addresses and ranges, such as 10.0.0.0/8, that may register origins and be registered; empty is all.", "";
+    proxy.register_peer_address, LIVE, ANY,
+        "Whether an origin's address is that of its connection, whatever it says of itself.",
+        "Not for origins that register through a balancer or network address translation.";
+    proxy.proxy_protocol_from, RESTART, ANY,
+        "Addresses and ranges of load balancers whose PROXY protocol headers are believed.",
+        "Their connections must begin with one; it says the client's address.";
+    proxy.hand_over, LIVE, ANY,
+        "How origins learn the client's address over RTMP: not, as SRS takes it, or by PROXY protocol.",
+        "An origin that does not expect it refuses every session.";
+    proxy.key_form, LIVE, ANY,
+        "How streams are named in the cluster: one name for all protocols, or byte for byte as the Go proxy does.",
+        "All proxies of a cluster must agree; go is for clusters that have Go proxies too.";
+    proxy.routing, RESTART, ANY,
+        "How a segment finds the origin of its playlist: by a signed id in its URL, or by a stored one.",
+        "signed needs no store and never expires, and the same routing_secret at all proxies; stored is what the Go \
+         proxy does. auto is signed where the state is in memory or there is a routing_secret, else stored.";
+    proxy.routing_secret, RESTART, ANY,
+        "Secret by which routing signs; the same at all proxies of a cluster.",
+        "Empty is a new one at each start: viewers then lose their segments at a restart.";
+    proxy.opening_timeout, LIVE, SECOND..=5 * MINUTE,
+        "Time for each step of a client's opening: TLS, handshake, connect, publish or play, the head of a request.",
+        "A phone on a bad network needs some; longer only helps those that hold connections for nothing.";
+    proxy.dial_timeout, LIVE, 100..=MINUTE,
+        "Time to connect to an origin before another one is tried.",
+        "An origin nearby answers in milliseconds; a packet that was lost is sent again after one second.";
+    proxy.answer_timeout, LIVE, 100..=5 * MINUTE,
+        "Time for each answer of an origin in the opening of a session, before another one is tried.", "";
+    proxy.stalled_timeout, LIVE, SECOND..=HOUR,
+        "How long a peer may take nothing, while bytes wait for it, before it is closed.", "";
+    proxy.attempts, LIVE, 1..=100,
+        "Origins that are tried for one session before it is refused.", "";
+    proxy.force_quit_timeout, LIVE, 0..=HOUR,
+        "Longest time from the signal that ends the process to its end.",
+        "Sessions have server.drain_timeout; where the process is not gone by this time, it ends with exit code 1.";
+
+    cluster.state, RESTART, ANY,
+        "Where placements and registrations are kept: in memory for one proxy, in Redis for several.", "";
+    cluster.lease, RESTART, SECOND..=DAY,
+        "How long an origin is believed alive after it registered.",
+        "Probes find a dead one sooner. SRS registers every 9 s or so.";
+    cluster.claim_idle, RESTART, 0..=DAY,
+        "How long a stream without any session keeps its origin; \"0s\" is for ever.",
+        "A publisher that returns within it finds its viewers.";
+    cluster.probe_interval, RESTART, 100..=5 * MINUTE,
+        "Time between two probes of an origin, by which a dead one is found.", "";
+    cluster.origins, RESTART, ANY,
+        "Origins that do not register: \"10.0.0.1:1935\", or \"rtmp://10.0.0.1:1935,http://10.0.0.1:8080\".",
+        "One or a list. Also names to look up: \"dns://origins:1935\" has an origin at each address, \
+         \"dns+srv://_rtmp._tcp.example.org\" one for each SRV record.";
+    cluster.default_backend, RESTART, ANY,
+        "One such origin more, as the default backend of the Go proxy.", "";
+
+    redis.url, RESTART, ANY,
+        "Redis as one URL, redis:// or rediss:// for TLS, with user, password and database; empty uses the keys below.",
+        "redis+sentinel://a,b/master and redis+cluster://a,b have several hosts.";
+    redis.host, RESTART, ANY,
+        "Address or host name of Redis.", "";
+    redis.port, RESTART, 1..=65_535,
+        "Port of Redis.", "";
+    redis.password, RESTART, ANY,
+        "Password of Redis; empty is none.",
+        "Better given as a variable: the flags of a process can be read by every user of the machine.";
+    redis.db, RESTART, 0..=1_000_000,
+        "Number of the database.", "";
+    redis.key_prefix, RESTART, ANY,
+        "What stands before every key, with a colon behind it; empty is nothing.",
+        "For clusters that share a Redis.";
+    redis.ca_file, RESTART, ANY,
+        "File with the certificates, in PEM, by which Redis is known over TLS; empty is those of the web.", "";
 };
 
 const LIVE: bool = true;
@@ -254,6 +389,7 @@ const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 
 /// In bytes.
 const KIB: u64 = 1024;

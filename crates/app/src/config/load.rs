@@ -1,18 +1,20 @@
 //! Loading: flags over environment over file over default.
 //!
-//! Owns: [`Sources`], their order, the checks that span keys, and which source gave a value. Does not: know how one
-//! value is read.
+//! Owns: [`Sources`], their order, and which source gave a value. Does not: know how one value is read, or what two keys
+//! mean together.
 
 use std::fmt::Write;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file;
 use super::keys::{KEYS, Key, key};
 use super::problem::{Origin, Problem, Problems};
+use super::role::Role;
 use super::setting::Raw;
 use super::suggest::nearest;
-use super::{Config, Listener};
+use super::{Config, dotenv, go, together};
 
 /// The variable that names the file.
 pub const CONFIG_VARIABLE: &str = "WEIR_CONFIG";
@@ -22,8 +24,13 @@ pub const CONFIG_VARIABLE: &str = "WEIR_CONFIG";
 pub struct Sources {
     /// The file, as it was named, and its text.
     pub file: Option<(PathBuf, String)>,
-    /// Names and values of the environment; those that do not begin with `WEIR_` are not looked at.
+    /// Names and values of the environment; those that do not begin with `WEIR_` are not looked at, except by a proxy
+    /// those of the Go proxy.
     pub env: Vec<(String, String)>,
+    /// Text of the file [`DOTENV`], which only a proxy has: it gives the variables that the environment does not.
+    pub dotenv: Option<String>,
+    /// Who will use the configuration.
+    pub role: Role,
     /// Names of flags without the two hyphens, and their values. A flag for a list may be there more than once.
     pub flags: Vec<(String, String)>,
 }
@@ -47,9 +54,9 @@ impl Sources {
             (None, Some((name, value))) => (Path::new(value), Origin::Variable(name.clone())),
             (None, None) => {
                 return Ok(Self {
-                    file: None,
                     env,
                     flags,
+                    ..Self::default()
                 });
             }
         };
@@ -61,11 +68,79 @@ impl Sources {
             file: Some((path.to_owned(), text)),
             env,
             flags,
+            ..Self::default()
         })
+    }
+
+    /// These sources for `role`. For a proxy this reads [`DOTENV`] in the working directory, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// That file is there and cannot be read, or is not UTF-8.
+    pub fn for_role(mut self, role: Role) -> Result<Self, Problems> {
+        self.role = role;
+        if role == Role::Proxy {
+            self.dotenv = match fs::read_to_string(DOTENV) {
+                Ok(text) => Some(text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => {
+                    let at = Origin::File {
+                        path: DOTENV.into(),
+                        line: 1,
+                    };
+                    let message = format!("cannot read it: {error}");
+                    return Err(Problems(vec![Problem::new(at, message)]));
+                }
+            };
+        }
+        Ok(self)
+    }
+
+    /// The variables in force: those of the environment, and those of the file `.env` for what it does not set. An empty
+    /// one is not set.
+    fn variables(&self, warnings: &mut Vec<Problem>) -> Vec<Variable> {
+        let set = self.env.iter().filter(|(_, value)| !value.is_empty());
+        let mut variables: Vec<Variable> = set
+            .map(|(name, value)| Variable {
+                name: name.clone(),
+                value: value.clone(),
+                at: Origin::Variable(name.clone()),
+            })
+            .collect();
+        let (lines, odd) = dotenv::lines(self.dotenv.as_deref().unwrap_or_default());
+        for line in odd {
+            let path = DOTENV.into();
+            let at = Origin::File { path, line };
+            warnings.push(Problem::new(
+                at,
+                "the line sets nothing (expected NAME=value)",
+            ));
+        }
+        for line in lines {
+            if !variables.iter().any(|one| one.name == line.name) {
+                variables.push(Variable {
+                    at: Origin::DotEnv {
+                        name: line.name.clone(),
+                        line: line.number,
+                    },
+                    name: line.name,
+                    value: line.value,
+                });
+            }
+        }
+        variables
     }
 }
 
-/// The variables of this process that concern Weir. Bytes that are not UTF-8 are replaced, and then fail to be read.
+/// A variable that is set, and by whom.
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) at: Origin,
+}
+
+/// The variables of this process that concern Weir and the Go proxy. Bytes that are not UTF-8 are replaced, and then fail
+/// to be read.
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| {
@@ -74,7 +149,7 @@ pub fn environment() -> Vec<(String, String)> {
                 value.to_string_lossy().into(),
             )
         })
-        .filter(|(name, _): &(String, String)| name.starts_with(PREFIX))
+        .filter(|(name, _): &(String, String)| name.starts_with(PREFIX) || go::is_of_go(name))
         .collect()
 }
 
@@ -83,6 +158,8 @@ pub fn environment() -> Vec<(String, String)> {
 pub struct Loaded {
     /// The values.
     pub config: Config,
+    /// What is odd, but no reason to refuse the configuration.
+    pub warnings: Vec<Problem>,
     origins: Vec<(&'static Key, Origin)>,
 }
 
@@ -107,6 +184,15 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// Every value that `role` uses, set or not, on one line. Secrets are masked.
+    pub fn summary(&self, role: Role) -> String {
+        let keys = KEYS.iter().filter(|key| role.uses(key));
+        let values = keys.map(|key| format!("{}={}", key.full_name(), key.shown(&self.config)));
+        values.collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Config {
     /// Makes a configuration of `sources`.
     ///
@@ -114,20 +200,28 @@ impl Config {
     ///
     /// Everything that is wrong in any source, also in values that another source overrides.
     pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
-        let mut loader = Loader::default();
+        let mut loader = Loader {
+            config: Self::of(sources.role),
+            ..Loader::default()
+        };
         if let Some((path, text)) = &sources.file {
             for entry in file::entries(path, text, &mut loader.problems) {
                 loader.set(entry.key, &entry.raw, entry.origin);
             }
         }
-        loader.environment(&sources.env);
+        let variables = sources.variables(&mut loader.warnings);
+        if sources.role == Role::Proxy {
+            go::apply(&mut loader, &variables);
+        }
+        loader.environment(sources, &variables);
         loader.flags(&sources.flags);
         if loader.problems.is_empty() {
-            loader.check_together();
+            together::check(&mut loader, sources.role);
         }
         if loader.problems.is_empty() {
             Ok(Loaded {
                 config: loader.config,
+                warnings: loader.warnings,
                 origins: loader.origins,
             })
         } else {
@@ -137,43 +231,48 @@ impl Config {
 }
 
 #[derive(Default)]
-struct Loader {
-    config: Config,
+pub(super) struct Loader {
+    pub(super) config: Config,
     /// The last entry of a key counts.
     origins: Vec<(&'static Key, Origin)>,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
 }
 
 impl Loader {
-    fn set(&mut self, key: &'static Key, raw: &Raw, origin: Origin) {
+    pub(super) fn set(&mut self, key: &'static Key, raw: &Raw, origin: Origin) {
         match (key.value_mut)(&mut self.config).read(raw, &key.range) {
             Ok(()) => self.origins.push((key, origin)),
             Err(message) => self.wrong(key, origin, message),
         }
     }
 
-    fn wrong(&mut self, key: &Key, at: Origin, message: String) {
-        // A flag and a variable are named after their key; a line is not.
-        let named = matches!(at, Origin::File { .. } | Origin::Default);
-        self.problems.push(Problem {
-            at,
-            key: named.then(|| key.full_name()),
-            message,
-        });
+    pub(super) fn wrong(&mut self, key: &Key, at: Origin, message: String) {
+        self.problems.push(problem(key, at, message));
     }
 
-    fn environment(&mut self, env: &[(String, String)]) {
-        for (name, value) in env {
-            if !name.starts_with(PREFIX) || is_foreign(name) {
+    fn environment(&mut self, sources: &Sources, variables: &[Variable]) {
+        // an empty variable sets nothing, but its name may be wrong
+        let empty = sources.env.iter().filter(|(_, value)| value.is_empty());
+        let empty = empty.map(|(name, value)| (name, value, Origin::Variable(name.clone())));
+        let set = variables
+            .iter()
+            .map(|one| (&one.name, &one.value, one.at.clone()));
+        for (name, value, at) in set.chain(empty) {
+            if !name.starts_with(PREFIX) || is_foreign(name, value) {
                 continue;
             }
-            let origin = Origin::Variable(name.clone());
             match KEYS.iter().find(|key| key.variable() == *name) {
                 Some(_) if value.is_empty() => {}
-                Some(key) => self.set(key, &Raw::Text(value.clone()), origin),
+                Some(key) => {
+                    if !sources.role.uses(key) {
+                        self.warn(at.clone(), "it sets nothing in this kind of process");
+                    }
+                    self.set(key, &Raw::Text(value.clone()), at);
+                }
                 None => {
                     let names: Vec<_> = KEYS.iter().map(Key::variable).collect();
-                    self.unknown(origin, name, &names, "variable");
+                    self.unknown(at, name, &names, "variable");
                 }
             }
         }
@@ -210,49 +309,33 @@ impl Loader {
             .push(Problem::new(at, format!("unknown {what}{hint}")));
     }
 
-    /// What no single key can tell.
-    fn check_together(&mut self) {
-        let listeners: Vec<Listener> = self.config.listeners().collect();
-        for (i, listener) in listeners.iter().enumerate() {
-            // Port 0 is any free port, so two of them do not meet.
-            let same = |other: &&Listener| other.address == listener.address;
-            let other = listeners.iter().take(i).find(same);
-            if let Some(other) = other.filter(|_| listener.address.port() != 0) {
-                // A default is not at fault where someone set the other one.
-                let by_default = *self.origin_of(listener.key) == Origin::Default;
-                let (guilty, other) = if by_default {
-                    (other.key, listener.key)
-                } else {
-                    (listener.key, other.key)
-                };
-                self.wrong_key(guilty, format!("{} is also in {other}", listener.address));
-            }
-        }
-        let api = &self.config.api;
-        let open = api
-            .listen
-            .iter()
-            .find(|address| !address.ip().to_canonical().is_loopback());
-        if let Some(address) = open.filter(|_| api.token.is_empty()) {
-            let message = format!(
-                "{address} can be reached from other hosts: set api.token (as the variable \
-                 WEIR_API_TOKEN), or listen on a loopback address such as 127.0.0.1:{}",
-                address.port()
-            );
-            self.wrong_key("api.listen", message);
-        }
-    }
-
-    fn wrong_key(&mut self, full_name: &str, message: String) {
+    pub(super) fn wrong_key(&mut self, full_name: &str, message: impl Into<String>) {
         if let Some(key) = key(full_name) {
             let at = origin(&self.origins, key).clone();
-            self.wrong(key, at, message);
+            self.wrong(key, at, message.into());
         }
     }
 
-    fn origin_of(&self, full_name: &str) -> &Origin {
+    pub(super) fn warn_key(&mut self, full_name: &str, message: impl Into<String>) {
+        if let Some(key) = key(full_name) {
+            let at = origin(&self.origins, key).clone();
+            self.warnings.push(problem(key, at, message.into()));
+        }
+    }
+
+    pub(super) fn origin_of(&self, full_name: &str) -> &Origin {
         key(full_name).map_or(&Origin::Default, |key| origin(&self.origins, key))
     }
+}
+
+fn problem(key: &Key, at: Origin, message: String) -> Problem {
+    // A flag and a variable are named after their key; a line is not.
+    let key = match &at {
+        Origin::File { .. } | Origin::Default => Some(key.full_name()),
+        Origin::DotEnv { name, .. } => Some(name.clone()),
+        Origin::Variable(_) | Origin::Flag(_) => None,
+    };
+    Problem { at, key, message }
 }
 
 /// The first of `names` of which `name` is the beginning or the end in whole words: `WEIR_LOG` for `WEIR_LOG_LEVEL`,
@@ -277,16 +360,22 @@ fn origin<'a>(origins: &'a [(&'static Key, Origin)], key: &Key) -> &'a Origin {
     last.map_or(&Origin::Default, |(_, origin)| origin)
 }
 
-/// Whether a name that begins with `WEIR_` is not a setting: the file's name, the tests' own, or one of those that
-/// Kubernetes makes of a Service called `weir` or `weir-…` (documentation of Kubernetes, "Discovering services").
-fn is_foreign(name: &str) -> bool {
+/// Whether a name that begins as ours is not a setting: the file's name, the tests' own, or one of those that Kubernetes
+/// makes of a Service called `weir` or `weir-…` (documentation of Kubernetes, "Discovering services").
+pub(super) fn is_foreign(name: &str, value: &str) -> bool {
     let service = name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT");
-    let link = name.ends_with("_PORT") || {
+    // a key may be called port, but no value of ours is a URL of a transport
+    let is_key = KEYS.iter().any(|key| key.variable() == name) || name == "PROXY_REDIS_PORT";
+    let is_port = name.ends_with("_PORT") && (!is_key || value.contains("://"));
+    let link = is_port || {
         let port = name.split_once("_PORT_").map_or("", |(_, port)| port);
         port.starts_with(|c: char| c.is_ascii_digit())
     };
     name == CONFIG_VARIABLE || name.starts_with(TEST_PREFIX) || service || link
 }
+
+/// The file of variables that the Go proxy reads.
+pub const DOTENV: &str = ".env";
 
 const PREFIX: &str = "WEIR_";
 const TEST_PREFIX: &str = "WEIR_TEST_";

@@ -19,6 +19,13 @@ pub enum Origin {
     },
     /// This environment variable.
     Variable(String),
+    /// A line of the file `.env`.
+    DotEnv {
+        /// The variable that it sets.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+    },
     /// This flag, without the two hyphens.
     Flag(String),
 }
@@ -29,6 +36,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => f.write_str(name),
+            Self::DotEnv { line, .. } => write!(f, ".env:{line}"),
             Self::Flag(name) => write!(f, "--{name}"),
         }
     }

@@ -15,6 +15,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("api", "Admin API"),
     ("stream", "Streams: cache, latency and viewers"),
     ("limits", "Limits"),
+    ("heartbeat", "How an origin registers with proxies"),
+    ("proxy", "Proxy: listeners and sessions of weir proxy"),
+    ("cluster", "Cluster: the origins behind a proxy"),
+    ("redis", "Redis, where cluster.state is redis"),
 ];
 
 /// The sample file: every key with its help, commented out with its default.

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::suggest::nearest;
 use super::value::{Choice, CorsOrigin, Filter, Latency, Secret, Size};
-use super::{Color, Format, PublishConflict, SlowViewer, Start};
+use super::{Color, Format, HandOver, KeyForm, PublishConflict, Routing, SlowViewer, Start, State};
 
 /// A value as it was found. Flags and variables are always `Text`; lists in them are separated by commas.
 #[derive(Debug, Clone, PartialEq)]
@@ -370,6 +370,10 @@ choice_settings! {
     Start = "WHERE",
     SlowViewer = "POLICY",
     PublishConflict = "POLICY",
+    State = "STORE",
+    HandOver = "FORM",
+    KeyForm = "FORM",
+    Routing = "HOW",
 }
 
 fn choose<C: Choice>(raw: &Raw) -> Result<C, String> {
@@ -401,7 +405,7 @@ fn text(raw: &Raw) -> Result<&str, String> {
     }
 }
 
-fn found(raw: &Raw) -> String {
+pub(super) fn found(raw: &Raw) -> String {
     match raw {
         Raw::Text(text) => quoted(text),
         Raw::Integer(value) => value.to_string(),
@@ -412,7 +416,7 @@ fn found(raw: &Raw) -> String {
 }
 
 /// The items of a list: one text may hold several, separated by commas; `off` and nothing are the empty list.
-fn list(raw: &Raw) -> Option<Vec<&str>> {
+pub(super) fn list(raw: &Raw) -> Option<Vec<&str>> {
     match raw {
         Raw::Text(text) if matches!(text.trim(), "" | OFF) => Some(Vec::new()),
         Raw::Text(text) => Some(text.split(',').map(str::trim).collect()),
@@ -532,11 +536,11 @@ fn durations(range: &RangeInclusive<u64>) -> String {
     )
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-fn array(items: impl Iterator<Item = String>) -> String {
+pub(super) fn array(items: impl Iterator<Item = String>) -> String {
     let items: Vec<_> = items.map(|item| quoted(&item)).collect();
     format!("[{}]", items.join(", "))
 }

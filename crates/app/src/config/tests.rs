@@ -52,7 +52,86 @@ const VALUES: &[(&str, [&str; 2])] = &[
     ("limits.sessions_per_address", ["1", "2"]),
     ("limits.viewers_per_stream", ["1", "2"]),
     ("limits.streams", ["1", "2"]),
+    (
+        "heartbeat.urls",
+        [
+            "http://a:12025/api/v1/srs/register",
+            "http://a:1/x,http://b/y",
+        ],
+    ),
+    ("heartbeat.interval", ["5s", "6s"]),
+    ("heartbeat.token", ["swordfish-1", "swordfish-2"]),
+    ("heartbeat.device_id", ["rack 7", "rack 8"]),
+    ("heartbeat.address", ["10.0.0.1", "origin.example.org"]),
+    ("heartbeat.weight", ["0", "200"]),
+    ("heartbeat.capacity", ["1", "2"]),
+    ("proxy.rtmp_listen", ["1935", "[::1]:1936,name:1936"]),
+    ("proxy.rtmps_listen", ["1936", "off"]),
+    ("proxy.http_listen", ["127.0.0.1:80", "off"]),
+    ("proxy.https_listen", ["443", "off"]),
+    ("proxy.api_listen", ["127.0.0.1:1985", "off"]),
+    ("proxy.system_listen", ["127.0.0.1:12025", "off"]),
+    ("proxy.webrtc_listen", ["8000", "off"]),
+    ("proxy.srt_listen", ["10080", "off"]),
+    ("proxy.debug_listen", [":6060", "127.0.0.1:6060"]),
+    ("proxy.tls_certificate", ["/etc/weir/chain.pem", "a b.pem"]),
+    ("proxy.tls_key", ["/etc/weir/key.pem", "c.pem"]),
+    ("proxy.static_files", ["/srv/www", "www"]),
+    ("proxy.cors_origin", ["https://example.com", "null"]),
+    ("proxy.token", ["swordfish-1", "swordfish-2"]),
+    ("proxy.register_from", ["10.0.0.0/8", "10.1.2.3,fd00::/8"]),
+    ("proxy.register_peer_address", ["true", "false"]),
+    ("proxy.proxy_protocol_from", ["10.0.0.0/8", "10.1.2.3"]),
+    ("proxy.hand_over", ["srs", "proxy-v2"]),
+    ("proxy.key_form", ["go", "uniform"]),
+    ("proxy.routing", ["signed", "stored"]),
+    ("proxy.routing_secret", ["swordfish-1", "swordfish-2"]),
+    ("proxy.opening_timeout", ["5s", "6s"]),
+    ("proxy.dial_timeout", ["500ms", "6s"]),
+    ("proxy.answer_timeout", ["500ms", "6s"]),
+    ("proxy.stalled_timeout", ["5s", "6s"]),
+    ("proxy.attempts", ["1", "2"]),
+    ("proxy.force_quit_timeout", ["5s", "1h"]),
+    ("cluster.state", ["redis", "memory"]),
+    ("cluster.lease", ["30s", "24h"]),
+    ("cluster.claim_idle", ["0s", "1h"]),
+    ("cluster.probe_interval", ["500ms", "5s"]),
+    (
+        "cluster.origins",
+        [
+            "10.0.0.1:1935",
+            "rtmp://a:1935,http://a:8080,dns+srv://_rtmp._tcp.example.org",
+        ],
+    ),
+    (
+        "cluster.default_backend",
+        ["10.0.0.1:1935", "rtmp://[::1]:1,api://[::1]:2"],
+    ),
+    (
+        "redis.url",
+        ["redis://:pass@a:1/2", "rediss+cluster://a:1,b:1"],
+    ),
+    ("redis.host", ["redis.example.org", "::1"]),
+    ("redis.port", ["6380", "1"]),
+    ("redis.password", ["a b#c", "ä"]),
+    ("redis.db", ["1", "15"]),
+    ("redis.key_prefix", ["x", "y z"]),
+    ("redis.ca_file", ["/etc/ca.pem", "ca.pem"]),
 ];
+
+/// What must be set for a key to be set alone.
+const NEEDS: &[(&str, &str)] = &[
+    ("rtmps_listen", "tls_certificate = \"c\"\ntls_key = \"k\""),
+    ("https_listen", "tls_certificate = \"c\"\ntls_key = \"k\""),
+    ("tls_certificate", "tls_key = \"k\""),
+    ("tls_key", "tls_certificate = \"c\""),
+];
+
+/// Lines of the file that go with `key` in its section.
+fn needed(key: &Key) -> &'static str {
+    let needs = NEEDS.iter().find(|(name, _)| *name == key.name);
+    needs.map_or("", |(_, lines)| lines)
+}
 
 fn pairs(items: &[(&str, &str)]) -> Vec<(String, String)> {
     items
@@ -152,14 +231,27 @@ fn flags_win_over_environment_over_file_over_default() {
         assert!(texts.iter().any(|text| *text != default), "{name}");
         assert_ne!(texts[0], texts[1], "{name}");
 
-        let toml = format!("\n[{}]\n{} = {}\n", key.section, key.name, texts[0]);
+        let toml = format!(
+            "\n[{}]\n{} = {}\n{}",
+            key.section,
+            key.name,
+            texts[0],
+            needed(key)
+        );
         let (flag, variable) = (key.flag(), key.variable());
         let check = |sources: &Sources, text: &str, origin: &str| {
             let loaded = Config::load(sources).unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(key.text(&loaded.config), text, "{name}");
             assert_eq!(loaded.origin_of(name).to_string(), origin, "{name}");
         };
-        check(&Sources::default(), &default, "default");
+        let roles = [Role::Any, Role::Origin, Role::Proxy];
+        for role in roles.into_iter().filter(|role| role.uses(key)) {
+            let sources = Sources {
+                role,
+                ..Sources::default()
+            };
+            check(&sources, &key.text(&Config::of(role)), "default");
+        }
         let mut sources = file(&toml);
         check(&sources, &texts[0], "weir.toml:3");
         sources.env = pairs(&[(&variable, two)]);
@@ -175,8 +267,10 @@ fn every_value_is_read_back_from_its_own_toml() {
         let key = key(name).unwrap();
         for value in values {
             let text = read(key, value);
-            let toml = format!("[{}]\n{} = {text}", key.section, key.name);
-            let loaded = Config::load(&file(&toml)).unwrap_or_else(|problems| panic!("{problems}"));
+            let toml = format!("[{}]\n{} = {text}\n{}", key.section, key.name, needed(key));
+            let mut sources = file(&toml);
+            sources.role = Role::Any;
+            let loaded = Config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(key.text(&loaded.config), text);
         }
     }
@@ -315,6 +409,121 @@ fn variables_that_are_no_settings_are_left_alone() {
         let found = problems(&env(&[(&format!("{variable}_ZZZ"), "1")]));
         assert!(found[0].starts_with(&variable), "{found:?}");
     }
+}
+
+#[test]
+fn a_variable_of_another_kind_of_process_is_warned_of() {
+    let set = [
+        ("WEIR_RTMP_CHUNK_SIZE", "4096"),
+        ("WEIR_PROXY_ATTEMPTS", "2"),
+    ];
+    for (role, warned) in [
+        (Role::Origin, vec!["WEIR_PROXY_ATTEMPTS"]),
+        (Role::Proxy, vec!["WEIR_RTMP_CHUNK_SIZE"]),
+        (Role::Any, vec![]),
+    ] {
+        let mut sources = env(&set);
+        sources.role = role;
+        let warnings = Config::load(&sources).unwrap().warnings;
+        let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let expected: Vec<_> = warned
+            .into_iter()
+            .map(|name| format!("{name}: it sets nothing in this kind of process"))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+/// Sources of a proxy's file.
+fn proxy_file(text: &str) -> Sources {
+    Sources {
+        role: Role::Proxy,
+        ..file(text)
+    }
+}
+
+#[test]
+fn listeners_of_a_proxy_are_distinct_and_have_what_they_need() {
+    for (text, expected) in [
+        (
+            "proxy.rtmp_listen = 18080",
+            "weir.toml:1: proxy.rtmp_listen: :18080 is also in proxy.http_listen",
+        ),
+        (
+            "proxy.rtmps_listen = 1936",
+            "weir.toml:1: proxy.rtmps_listen: needs proxy.tls_certificate and proxy.tls_key",
+        ),
+        (
+            "proxy.tls_key = 'k'",
+            "weir.toml:1: proxy.tls_key: proxy.tls_certificate is missing",
+        ),
+        (
+            "proxy.tls_certificate = 'c'",
+            "weir.toml:1: proxy.tls_certificate: proxy.tls_key is missing",
+        ),
+        (
+            "cluster.default_backend = 'a:1,b:1'",
+            "weir.toml:1: cluster.default_backend: expected one origin by its address",
+        ),
+        (
+            "cluster.default_backend = 'dns://a'",
+            "weir.toml:1: cluster.default_backend: expected one origin by its address",
+        ),
+        (
+            "redis.url = 'http://hush@a'",
+            "weir.toml:1: redis.url: redis url has no known scheme: redis, redis+sentinel or \
+             redis+cluster, or rediss for TLS",
+        ),
+    ] {
+        assert_eq!(problems(&proxy_file(text)), [expected]);
+        let mut sources = file(text);
+        // an origin has none of these, and a file may be for both
+        assert!(Config::load(&sources).is_ok(), "{text}");
+        sources.role = Role::Any;
+        assert_eq!(problems(&sources), [expected]);
+    }
+    // the admin API is the origin's
+    let text = "api.listen = '0.0.0.0:1985'\nrtmp.listen = '0.0.0.0:8080'";
+    assert!(Config::load(&proxy_file(text)).is_ok());
+}
+
+#[test]
+fn settings_of_a_cluster_that_do_not_fit_are_warned_of() {
+    let warnings = |text: &str| {
+        let loaded = Config::load(&proxy_file(text)).unwrap();
+        let shown = loaded.warnings.iter().map(ToString::to_string);
+        shown.collect::<Vec<_>>()
+    };
+    let shared = "cluster.state = 'redis'\nproxy.routing = 'signed'";
+    let found = warnings(shared);
+    assert!(found[0].starts_with("weir.toml:2: proxy.routing: proxies that share"));
+    assert_eq!(found.len(), 1);
+    assert!(warnings(&format!("{shared}\nproxy.routing_secret = 'x'")).is_empty());
+    assert!(warnings("cluster.state = 'redis'").is_empty());
+    assert!(warnings("proxy.routing = 'signed'").is_empty());
+    assert_eq!(
+        warnings("[redis]\nurl = 'redis://a'\nhost = 'b'\npassword = 'hush'"),
+        [
+            "weir.toml:3: redis.host: redis.url is set, and used instead",
+            "weir.toml:4: redis.password: redis.url is set, and used instead",
+        ]
+    );
+}
+
+#[test]
+fn the_summary_has_every_setting_of_the_role_and_no_secret() {
+    let text = "[proxy]\ntoken = 'swordfish'\n[redis]\nurl = 'redis://:swordfish@a'\n\
+                password = 'swordfish'\n[api]\ntoken = 'swordfish'\n";
+    let loaded = Config::load(&proxy_file(text)).unwrap();
+    for role in [Role::Origin, Role::Proxy, Role::Any] {
+        let summary = loaded.summary(role);
+        for key in KEYS {
+            let text = format!("{}={}", key.full_name(), key.shown(&loaded.config));
+            assert_eq!(summary.contains(&text), role.uses(key), "{text}");
+        }
+        assert!(!summary.contains("swordfish") && !summary.contains('\n'));
+    }
+    assert!(!format!("{loaded:?}{}", loaded.report()).contains("swordfish"));
 }
 
 #[test]

@@ -70,6 +70,33 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret that stands in no header, and so may have any character: a password, or a URL with one in it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Credential(pub(super) Secret);
+
+impl Credential {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Secret::new(text))
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text itself, for those who send it.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A log filter that was checked: `info`, or `info,weir_rtmp=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(pub(super) String);
@@ -191,5 +218,51 @@ choice! {
         Refuse = "refuse",
         /// The first one is closed.
         Takeover = "takeover",
+    }
+}
+
+choice! {
+    /// Where a cluster keeps what its proxies share.
+    State {
+        /// In this process: there is one proxy.
+        Memory = "memory",
+        /// In Redis.
+        Redis = "redis",
+    }
+}
+
+choice! {
+    /// How an origin learns a client's address over RTMP.
+    HandOver {
+        /// Not at all.
+        None = "none",
+        /// By the bytes that SRS takes before C0.
+        Srs = "srs",
+        /// By PROXY protocol, version 1.
+        ProxyV1 = "proxy-v1",
+        /// By PROXY protocol, version 2.
+        ProxyV2 = "proxy-v2",
+    }
+}
+
+choice! {
+    /// How the key of a stream is made.
+    KeyForm {
+        /// One key for all protocols.
+        Uniform = "uniform",
+        /// Byte for byte that of the Go proxy.
+        Go = "go",
+    }
+}
+
+choice! {
+    /// How the request for a segment finds the origin of its playlist.
+    Routing {
+        /// Signed where that needs nothing else: state in memory, or a secret that is set; else stored.
+        Auto = "auto",
+        /// A signed id in the URL says it.
+        Signed = "signed",
+        /// The cluster's state says it.
+        Stored = "stored",
     }
 }
