@@ -1,7 +1,7 @@
 //! RTMP through the proxy.
 //!
-//! Owns: the way of an RTMP session: its opening ([`session`]), the origin that takes it ([`origin`]), and the bytes
-//! afterwards ([`forward`]). Does not: know the chunk stream's rules (`weir_rtmp::transit` does) or move bytes
+//! Owns: the way of an RTMP session: its opening (`session`), the origin that takes it (`origin`), and the bytes
+//! afterwards (`forward`). Does not: know the chunk stream's rules (`weir_rtmp::transit` does) or move bytes
 //! itself where they pass unseen (`weir_net::relay` does).
 
 mod client;
