@@ -1,10 +1,11 @@
 //! Targets of HTTP.
 //!
-//! Owns: request heads, bodies and WebSocket frames. Input: see each target.
+//! Owns: heads of requests and answers, bodies and WebSocket frames. Input: see each target.
 
 use weir_http::body::{Body, BodyError, Part};
 use weir_http::head::{HeadError, Heads};
 use weir_http::request::{BodyLength, Request};
+use weir_http::response::{Framing, Response, Responses};
 use weir_http::websocket::{Frames, Said, Violation};
 
 use crate::pieces::{head, pieces};
@@ -38,6 +39,43 @@ fn requests<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Request>, Op
         }
     }
     (requests, None)
+}
+
+/// Reads heads of answers that follow each other, whole and in pieces. Input: a byte that plans the pieces, one that is
+/// odd when HEAD was asked, and the bytes of a connection.
+pub fn http_response(data: &[u8]) {
+    let ([plan, to_head], input) = head::<2>(data);
+    let to_head = to_head % 2 == 1;
+    let whole = responses([input], to_head);
+    let cut = responses(pieces(input, plan), to_head);
+    assert_eq!(whole.0, cut.0);
+    for response in &whole.0 {
+        assert!((100..=599).contains(&response.status));
+        assert!(response.fields.iter().count() == response.fields.len());
+        assert!(response.fields.end_to_end().count() <= response.fields.len());
+        let bare = to_head || response.status < 200 || matches!(response.status, 204 | 304);
+        assert_eq!(bare, response.framing == Framing::None);
+        assert!(!response.keep_alive || response.framing != Framing::ToClose);
+    }
+}
+
+fn responses<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    to_head: bool,
+) -> (Vec<Response>, bool) {
+    let mut heads = Responses::new(MAX_HEAD);
+    let mut responses = Vec::new();
+    for piece in pieces {
+        heads.push(piece);
+        loop {
+            match heads.pull(to_head) {
+                Ok(Some(response)) => responses.push(*response),
+                Ok(None) => break,
+                Err(_) => return (responses, true),
+            }
+        }
+    }
+    (responses, false)
 }
 
 /// Reads a body whole and in pieces. Input: a byte that plans the pieces, one that is the length of a body (255 for

@@ -37,7 +37,7 @@ pub use endpoint::endpoint;
 pub use flv::{flv_header, flv_reader};
 pub use handshake::{handshake_client, handshake_server};
 pub use hls::{mpd, playlist};
-pub use http::{http_body, http_head, websocket};
+pub use http::{http_body, http_head, http_response, websocket};
 pub use names::{rtmp_url, stream_key};
 pub use proxy_protocol::proxy_protocol;
 pub use server::server_session;
@@ -63,6 +63,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("handshake_server", handshake_server),
     ("http_body", http_body),
     ("http_head", http_head),
+    ("http_response", http_response),
     ("mpd", mpd),
     ("nal_units", nal_units),
     ("playlist", playlist),

@@ -30,65 +30,29 @@ pub fn transit(data: &[u8]) {
     let cut = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
     let (client, server) = rest.split_at(cut);
     let mut from_client = hello();
-    from_client.extend(opening(flags));
+    from_client.extend(opening_words(flags));
     from_client.extend_from_slice(client);
     let mut from_server = hello();
     from_server.extend_from_slice(server);
 
     let now = now();
-    let config = OpeningConfig {
-        max_message_bytes: MAX_MESSAGE,
-        ..OpeningConfig::default()
-    };
-    let mut opening = Opening::new(config, now, 1);
-    let mut unread = Vec::new();
-    let mut asked = false;
-    for piece in pieces(&from_client, plan) {
-        unread.extend_from_slice(piece);
-        let mut input = unread.as_slice();
-        if !asked {
-            match opening.handle_input(now, &mut input) {
-                Ok(request) => asked = request.is_some(),
-                Err(_) => return,
-            }
-            let mut out = Vec::new();
-            opening.take_output(&mut out);
-            assert!(out.len() <= MAX_PENDING_OUTPUT + MAX_MESSAGE as usize);
-        }
-        let left = input.len();
-        unread.drain(..unread.len() - left);
-    }
-    if !asked {
+    let Some((mut opening, unread)) = ask(now, &from_client, plan) else {
         return;
-    }
+    };
     let config = UpstreamConfig {
         max_message_bytes: MAX_MESSAGE,
         step_timeout: Duration::from_secs(5),
         hand_on_identity: true,
     };
     let mut upstream = Upstream::new(&opening, config, now, 2);
-    let mut server = Vec::new();
-    let mut answer = None;
-    for piece in pieces(&from_server, plan) {
-        server.extend_from_slice(piece);
-        let mut input = server.as_slice();
-        if answer.is_none() {
-            match upstream.handle_input(now, &mut input) {
-                Ok(said) => answer = said,
-                Err(_) => return,
-            }
-        }
-        let left = input.len();
-        server.drain(..server.len() - left);
-    }
-    match answer {
+    let server = match answer(now, &mut upstream, &from_server, plan) {
         None => return,
-        Some(Answer::Refused { code, description }) => {
+        Some((Answer::Refused { code, description }, _)) => {
             opening.refuse(&code, &description);
             return;
         }
-        Some(Answer::Started) => {}
-    }
+        Some((Answer::Started, unread)) => unread,
+    };
     let mut output = Output::default();
     let Path::Messages(mut messages) = accept(opening, upstream, &mut output) else {
         return;
@@ -108,6 +72,53 @@ pub fn transit(data: &[u8]) {
     }
 }
 
+/// The client's opening, once it has asked for a stream, and its bytes that were not read by then.
+fn ask(now: Instant, bytes: &[u8], plan: u8) -> Option<(Opening, Vec<u8>)> {
+    let config = OpeningConfig {
+        max_message_bytes: MAX_MESSAGE,
+        ..OpeningConfig::default()
+    };
+    let mut opening = Opening::new(config, now, 1);
+    let mut unread = Vec::new();
+    let mut asked = false;
+    for piece in pieces(bytes, plan) {
+        unread.extend_from_slice(piece);
+        if asked {
+            continue;
+        }
+        let mut input = unread.as_slice();
+        asked = opening.handle_input(now, &mut input).ok()?.is_some();
+        let mut out = Vec::new();
+        opening.take_output(&mut out);
+        assert!(out.len() <= MAX_PENDING_OUTPUT + MAX_MESSAGE as usize);
+        let left = input.len();
+        unread.drain(..unread.len() - left);
+    }
+    asked.then_some((opening, unread))
+}
+
+/// The server's answer, if it came to one, and its bytes that were not read by then.
+fn answer(
+    now: Instant,
+    upstream: &mut Upstream,
+    bytes: &[u8],
+    plan: u8,
+) -> Option<(Answer, Vec<u8>)> {
+    let mut unread = Vec::new();
+    let mut answer = None;
+    for piece in pieces(bytes, plan) {
+        unread.extend_from_slice(piece);
+        if answer.is_some() {
+            continue;
+        }
+        let mut input = unread.as_slice();
+        answer = upstream.handle_input(now, &mut input).ok()?;
+        let left = input.len();
+        unread.drain(..unread.len() - left);
+    }
+    Some((answer?, unread))
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "some instant is needed, and only differences count"
@@ -123,7 +134,8 @@ fn hello() -> Vec<u8> {
     bytes
 }
 
-fn opening(flags: u8) -> Vec<u8> {
+/// What goes before the client's bytes, by the flags.
+fn opening_words(flags: u8) -> Vec<u8> {
     let mut out = Vec::new();
     if flags & SOUND == 0 {
         return out;

@@ -118,6 +118,11 @@ pub fn rewrite(
         return Err(MpdError::TooLong);
     }
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    // a second mark is text before the root; and the reader would skip it without counting its bytes
+    if body.starts_with(BYTE_ORDER_MARK) {
+        let offset = BYTE_ORDER_MARK.len_utf8();
+        return Err(MpdError::Xml { offset });
+    }
     let mut reader = Reader::from_str(body);
     let mut rewriter = Rewriter {
         text: body,

@@ -111,6 +111,8 @@ fn a_byte_order_mark_stays() {
     let text = format!("\u{feff}{}", mpd("<Location>a</Location>"));
     let expected = format!("\u{feff}{}", mpd("<Location>a?id</Location>"));
     assert_eq!(marked(&text), Ok(expected));
+    let twice = format!("\u{feff}{text}");
+    assert_eq!(marked(&twice), Err(MpdError::Xml { offset: 3 }));
 }
 
 #[test]

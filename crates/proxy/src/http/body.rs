@@ -273,10 +273,6 @@ mod tests {
                     (CHUNKS.to_vec(), false, false)
                 );
             }
-            prop_assert_eq!(
-                passed(Framing::ToClose, false, CHUNKS, step),
-                (CHUNKS.to_vec(), false, false)
-            );
         }
     }
 }

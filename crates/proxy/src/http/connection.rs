@@ -173,6 +173,7 @@ impl Connection {
         let mut is_first = true;
         let mut failed: Option<End> = None;
         loop {
+            self.answered = false;
             let head = self
                 .client
                 .next_head(self.settings.opening, is_first, shutdown);
@@ -191,12 +192,12 @@ impl Connection {
                 Err(end) => return Err(end),
             };
             is_first = false;
-            self.answered = false;
             self.manner = Manner::new(&whole, &self.settings);
             if shutdown.is_draining() {
                 self.manner.keep_alive = false;
             }
-            failed = match self.answer(&whole).await {
+            // an idle connection is not to hold room for what requests need
+            failed = match Box::pin(self.answer(&whole)).await {
                 Ok(Next::Join(joint)) => return Ok(joint),
                 Ok(Next::Again) => None,
                 Err(end) => Some(self.refuse(end).await?),
@@ -300,7 +301,9 @@ impl Connection {
         let file = match kind {
             Kind::Stream | Kind::Playlist | Kind::Manifest => None,
             _ if marked => None,
-            _ => self.find_file(&request.path)?,
+            // the origin may have it, whatever is wrong with the files
+            Kind::Piece => self.find_file(&request.path).ok().flatten(),
+            Kind::Other => self.find_file(&request.path)?,
         };
         match file {
             Some(found) => self.send_file(found, whole).await,
@@ -322,6 +325,7 @@ impl Connection {
 mod tests {
     use super::*;
 
+    /// The size of the future that a function makes.
     fn size<F: Future>(_: fn(Rc<Shared>, TcpStream, SocketAddr) -> F) -> usize {
         size_of::<F>()
     }
@@ -331,5 +335,11 @@ mod tests {
         // ten thousand viewers are a common load of one process
         let size = size(run);
         assert!(size <= 1 << 10, "{size} bytes");
+    }
+
+    #[test]
+    fn a_connection_between_two_requests_costs_little_memory() {
+        let size = size(begin);
+        assert!(size <= 4 << 10, "{size} bytes");
     }
 }

@@ -132,3 +132,133 @@ pub(super) fn head(ask: &Ask<'_>, placed: &Placed) -> Vec<u8> {
     }
     head.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use weir_cluster::{Endpoints, Node, NodeId, Report};
+    use weir_http::head::Heads;
+
+    fn placed(host: &str) -> Placed {
+        Placed {
+            node: Arc::new(Node {
+                id: NodeId::new("a", "b", "c"),
+                host: host.to_owned(),
+                device: String::new(),
+                server: String::new(),
+                service: String::new(),
+                pid: String::new(),
+                endpoints: Endpoints::default(),
+                report: Report::default(),
+                updated: SystemTime::UNIX_EPOCH,
+            }),
+            port: 8080,
+            claim: None,
+        }
+    }
+
+    fn whole(said: &str) -> Whole {
+        let mut heads = Heads::new(1 << 12);
+        heads.push(format!("{said}\r\n\r\n").as_bytes());
+        *heads.pull_whole().expect("valid").expect("whole")
+    }
+
+    /// The head for an origin at `host`, with the fields in lines.
+    fn asked(said: &str, host: &str, change: impl FnOnce(&mut Ask<'_>)) -> Vec<String> {
+        let registry = &mut prometheus_client::registry::Registry::default();
+        let metrics = crate::metrics::Metrics::register(registry);
+        let sessions = crate::sessions::Sessions::new(metrics, 0xabc);
+        let limits = weir_net::admission::Limits {
+            sessions: 0,
+            sessions_per_address: 0,
+        };
+        let client = "::ffff:9.9.9.9".parse().expect("an address");
+        let admission = weir_net::admission::Admission::new(limits);
+        let weir_net::admission::Admitted::Serve(permit) = admission.admit(client) else {
+            panic!("no limit");
+        };
+        let client = SocketAddr::new(client, 7);
+        let opened = sessions.open("http", client, permit);
+        let whole = whole(said);
+        let mut ask = Ask {
+            whole: &whole,
+            target: &whole.target,
+            client,
+            secure: false,
+            session: opened.session().id,
+            is_list: false,
+            close: false,
+            body: BodyLength::None,
+        };
+        change(&mut ask);
+        let head = String::from_utf8(head(&ask, &placed(host))).expect("text");
+        head.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_plain_request_gets_what_a_gateway_adds() {
+        let asked = asked(
+            "GET /a?b HTTP/1.1\r\nHost: v.com\r\nA: 1",
+            "10.0.0.5",
+            |_| {},
+        );
+        let expected = [
+            "GET /a?b HTTP/1.1",
+            "Host: v.com",
+            "A: 1",
+            "X-Forwarded-For: 9.9.9.9",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: v.com",
+            "X-Real-IP: 9.9.9.9",
+            "Via: 1.1 weir",
+            "X-Weir-Session: 00000abc",
+            "Connection: keep-alive",
+            "",
+        ];
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn what_a_balancer_said_stays() {
+        let said = "GET /a HTTP/1.0\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\
+                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: w.com\r\nVia: 1.1 b\r\n\
+                    X-Weir-Session: x\r\nContent-Length: 3\r\nExpect: y";
+        let asked = asked(said, "fd00::5", |ask| {
+            ask.close = true;
+            ask.body = BodyLength::Known(3);
+        });
+        let expected = [
+            "GET /a HTTP/1.1",
+            "Host: [fd00::5]:8080",
+            "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 9.9.9.9",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-Host: w.com",
+            "X-Real-IP: 9.9.9.9",
+            "Via: 1.1 b, 1.0 weir",
+            "X-Weir-Session: 00000abc",
+            "Content-Length: 3",
+            "Connection: close",
+            "",
+        ];
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn lists_are_asked_for_whole_and_plain() {
+        let said = "GET /a.m3u8 HTTP/1.1\r\nHost: h\r\nRange: bytes=0-\r\nIf-Range: x\r\n\
+                    Accept-Encoding: gzip\r\nIf-None-Match: y";
+        let asked = asked(said, "h", |ask| ask.is_list = true);
+        for (field, is_there) in [
+            ("Range: bytes=0-", false),
+            ("If-Range: x", false),
+            ("Accept-Encoding: gzip", false),
+            ("Accept-Encoding: identity", true),
+            ("If-None-Match: y", true),
+        ] {
+            assert_eq!(asked.iter().any(|line| line == field), is_there, "{field}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! HTTP through the proxy over real sockets, with origins made for each test.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ends;
+mod files;
+mod playlists;
+mod rig;
+mod rules;
+mod secure;
+mod streams;
