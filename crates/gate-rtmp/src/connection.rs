@@ -231,7 +231,8 @@ impl Connection {
                 .reject_connect(StatusCode::ConnectRejected, &refusal.to_string())?;
             return Err(End::told("refused", refusal));
         }
-        if request.app.trim_matches('/').is_empty() {
+        let app = request.application();
+        if app.trim_matches('/').is_empty() {
             let text = "the address has no application: rtmp://host/app/stream";
             self.session
                 .reject_connect(StatusCode::ConnectInvalidApp, text)?;
@@ -239,7 +240,7 @@ impl Connection {
         }
         let host = request.tc_url.split("://").nth(1).unwrap_or_default();
         self.host = host.split('/').next().unwrap_or_default().to_owned();
-        self.app = request.app.clone();
+        app.clone_into(&mut self.app);
         Ok(self.session.accept_connect()?)
     }
 

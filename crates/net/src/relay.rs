@@ -27,6 +27,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -134,7 +135,33 @@ impl Relay {
         counters: Arc<dyn Counters>,
         stalled: Duration,
     ) -> io::Result<Joined> {
+        self.serve(Pair::new(
+            first.into_std()?,
+            second.into_std()?,
+            counters,
+            stalled,
+        ))
+    }
+
+    /// As [`join`](Self::join), but from `second` to `first` only: what `first` says is thrown away, and only its end
+    /// counts.
+    pub fn join_one_way(
+        &self,
+        first: TcpStream,
+        second: TcpStream,
+        counters: Arc<dyn Counters>,
+        stalled: Duration,
+    ) -> io::Result<Joined> {
         let pair = Pair::new(first.into_std()?, second.into_std()?, counters, stalled);
+        self.serve(pair.one_way())
+    }
+
+    fn serve(&self, pair: Pair) -> io::Result<Joined> {
+        for side in pair::Side::BOTH {
+            let socket = SockRef::from(pair.socket(side));
+            socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+        }
         let pair = Box::new(pair);
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (done, ended) = oneshot::channel();
@@ -148,6 +175,12 @@ impl Relay {
         })
     }
 }
+
+/// Finds peers that are gone without a word: asked after a minute of silence, given up after another.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
 
 impl Shared {
     fn order(&self, order: Order) {

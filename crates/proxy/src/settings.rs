@@ -46,6 +46,10 @@ pub struct Http {
     pub routing: Routing,
     /// Value of `Access-Control-Allow-Origin`; empty sends no CORS headers.
     pub cors_origin: String,
+    /// How long a viewer of a live stream that nobody has published waits for the first word of its origin.
+    ///
+    /// Origins hold such viewers until a publisher comes: Weir's for a minute, so that its refusal is the one that is heard.
+    pub publisher_wait: Duration,
 }
 
 /// How the request for a segment finds the origin of its playlist.
@@ -109,6 +113,7 @@ impl Default for Http {
             static_files: None,
             routing: Routing::Stored,
             cors_origin: "*".to_owned(),
+            publisher_wait: Duration::from_secs(65),
         }
     }
 }

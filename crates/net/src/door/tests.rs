@@ -285,6 +285,29 @@ async fn tls_is_spoken_after_the_header() {
     assert!(matches!(arrival, Err(DoorError::Tls(_))), "{arrival:?}");
 }
 
+/// Also after the files were read again.
+#[tokio::test(flavor = "current_thread")]
+async fn tickets_are_sent_unless_they_are_not_wanted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let made = made();
+    let (chain, key) = write(&dir, &made);
+    for (wanted, tickets) in [(true, 2), (false, 0)] {
+        let mut certificates = Certificates::load(&chain, &key).expect("sound");
+        if !wanted {
+            certificates = certificates.without_tickets();
+        }
+        certificates.reload().expect("still sound");
+        let door = Door::new(DoorSettings {
+            trusted: Vec::new(),
+            tls: Some(Arc::new(certificates)),
+        });
+        let (client, arrival) = through_tls(&door, made.cert.der(), &[], b"").await;
+        let mut client = client.expect("trusted");
+        speaks(&mut client, &mut arrival.expect("passes").stream).await;
+        assert_eq!(client.get_ref().1.tls13_tickets_received(), tickets);
+    }
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn whoever_does_not_speak_tls_is_told_apart_from_whoever_goes() {
     let (_dir, certificates) = certificates();

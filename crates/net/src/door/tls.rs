@@ -17,8 +17,34 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub struct Certificates {
     chain: PathBuf,
     key: PathBuf,
-    alpn: Vec<Vec<u8>>,
+    manner: Manner,
     config: ArcSwap<ServerConfig>,
+}
+
+/// What TLS does beside showing the certificate.
+#[derive(Debug, Clone)]
+struct Manner {
+    /// Protocols that are offered, the best first.
+    alpn: Vec<Vec<u8>>,
+    /// Tickets that a client gets, each for one resumption.
+    tickets: usize,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            alpn: Vec::new(),
+            // what most servers send: a client may use both at a time
+            tickets: 2,
+        }
+    }
+}
+
+impl Manner {
+    fn apply(&self, config: &mut ServerConfig) {
+        config.alpn_protocols.clone_from(&self.alpn);
+        config.send_tls13_tickets = self.tickets;
+    }
 }
 
 /// Why certificates cannot be used.
@@ -58,11 +84,12 @@ pub enum CertificateError {
 impl Certificates {
     /// Reads a chain, the server's own certificate first, and its key from files in PEM form. Blocks.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let config = read(chain, key, &[])?;
+        let manner = Manner::default();
+        let config = read(chain, key, &manner)?;
         Ok(Self {
             chain: chain.to_owned(),
             key: key.to_owned(),
-            alpn: Vec::new(),
+            manner,
             config: ArcSwap::from_pointee(config),
         })
     }
@@ -70,20 +97,32 @@ impl Certificates {
     /// Offers these protocols by ALPN (RFC 7301), the best first, such as `http/1.1`. A client that asks for others only is
     /// refused; without a list, what clients ask for is not looked at.
     #[must_use]
-    pub fn offering(mut self, protocols: &[&str]) -> Self {
-        self.alpn = protocols
+    pub fn offering(self, protocols: &[&str]) -> Self {
+        let alpn = protocols
             .iter()
-            .map(|protocol| protocol.as_bytes().to_vec())
-            .collect();
+            .map(|protocol| protocol.as_bytes().to_vec());
+        let alpn = alpn.collect();
+        self.behaving(|manner| manner.alpn = alpn)
+    }
+
+    /// Sends no tickets for resumption (RFC 8446, section 4.6.1). They come after the handshake, and librtmp on GnuTLS
+    /// takes whatever is not its own protocol for a broken connection. Sessions that last lose nothing by it.
+    #[must_use]
+    pub fn without_tickets(self) -> Self {
+        self.behaving(|manner| manner.tickets = 0)
+    }
+
+    fn behaving(mut self, change: impl FnOnce(&mut Manner)) -> Self {
+        change(&mut self.manner);
         let mut config = ServerConfig::clone(&self.config.load());
-        config.alpn_protocols.clone_from(&self.alpn);
+        self.manner.apply(&mut config);
         self.config.store(Arc::new(config));
         self
     }
 
     /// Reads the files again, for handshakes that begin later. When that fails, nothing changes. Blocks.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        let config = read(&self.chain, &self.key, &self.alpn)?;
+        let config = read(&self.chain, &self.key, &self.manner)?;
         self.config.store(Arc::new(config));
         Ok(())
     }
@@ -103,7 +142,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-fn read(chain: &Path, key: &Path, alpn: &[Vec<u8>]) -> Result<ServerConfig, CertificateError> {
+fn read(chain: &Path, key: &Path, manner: &Manner) -> Result<ServerConfig, CertificateError> {
     let certificates = read_chain(chain)?;
     let secret = PrivateKeyDer::from_pem_slice(&read_file(key)?)
         .map_err(|error| not_pem(key, "private key", error))?;
@@ -120,7 +159,7 @@ fn read(chain: &Path, key: &Path, alpn: &[Vec<u8>]) -> Result<ServerConfig, Cert
         key: key.to_owned(),
         error,
     })?;
-    config.alpn_protocols = alpn.to_vec();
+    manner.apply(&mut config);
     Ok(config)
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Pair {
     down: Direction,
     counters: Arc<dyn Counters>,
     stalled: Duration,
+    /// What the first side says is thrown away.
+    one_way: bool,
     /// The side that has ended, all of whose bytes are delivered, and until when the other side may close.
     closing: Option<(Side, Instant)>,
 }
@@ -62,7 +64,16 @@ impl Pair {
             down: Direction::new(),
             counters,
             stalled,
+            one_way: false,
             closing: None,
+        }
+    }
+
+    /// The same, without a way from the first side to the second.
+    pub(super) fn one_way(self) -> Self {
+        Self {
+            one_way: true,
+            ..self
         }
     }
 
@@ -156,11 +167,26 @@ impl Pair {
     }
 
     fn pump(&mut self, side: Side, pipes: &mut Pipes, scratch: &mut [u8]) -> Option<Ended> {
+        if self.one_way && matches!(side, Side::First) {
+            return self.throw_away(scratch);
+        }
         let (direction, from, to, counter) = self.parts(side);
         direction.starved = false;
         let moved = direction.pump(from, to, pipes, scratch);
         count(counter, &moved);
         self.after(side, moved)
+    }
+
+    /// Reads what the first side says, to see its end.
+    fn throw_away(&mut self, scratch: &mut [u8]) -> Option<Ended> {
+        match recv(&self.first, scratch, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => {
+                self.up.ended = true;
+                self.close_other(Side::First)
+            }
+            Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
+            Err(error) => Some(Ended::Failed(true, error.into())),
+        }
     }
 
     /// What follows from an attempt to move bytes from `side`.

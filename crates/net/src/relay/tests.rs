@@ -153,7 +153,7 @@ fn a_receiver_that_takes_nothing_ends_the_pair() {
 #[test]
 fn a_reset_ends_the_pair() {
     let (ended, _, ()) = relayed(LONG, |first, mut second| {
-        socket2::SockRef::from(&first)
+        SockRef::from(&first)
             .set_linger(Some(Duration::ZERO))
             .expect("a socket");
         drop(first);
@@ -164,6 +164,31 @@ fn a_reset_ends_the_pair() {
         matches!(ended, Ended::First | Ended::Failed(true, _)),
         "{ended:?}"
     );
+}
+
+#[test]
+fn one_way_nothing_goes_back() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let relay = Relay::start(0).expect("a thread");
+        let ((mut far_first, first), (mut far_second, second)) = (ends(), ends());
+        let counters = Arc::new(Counts::default());
+        let joined = relay.join_one_way(first, second, counters, LONG);
+        let joined = joined.expect("joined");
+        far_first.write_all(b"GET / HTTP/1.1").expect("taken");
+        far_second.write_all(b"media").expect("taken");
+        let mut media = [0; 5];
+        far_first.read_exact(&mut media).expect("arrives");
+        drop(far_first);
+        let mut heard = Vec::new();
+        far_second.read_to_end(&mut heard).expect("an orderly end");
+        assert!(heard.is_empty(), "{heard:?}");
+        drop(far_second);
+        assert!(matches!(joined.await, Ended::First));
+    });
 }
 
 #[test]

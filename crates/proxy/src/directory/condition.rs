@@ -59,6 +59,9 @@ struct Probing {
     running: bool,
     deep: bool,
     timeouts: u32,
+    silences: u32,
+    /// Probes that found all well since the last deep one.
+    shallow: u32,
     failures: u64,
     took: Option<Duration>,
 }
@@ -76,6 +79,8 @@ impl Condition {
                 running: false,
                 deep: false,
                 timeouts: 0,
+                silences: 0,
+                shallow: 0,
                 failures: 0,
                 took: None,
             }),
@@ -122,19 +127,21 @@ impl Condition {
         probing.failures += 1;
         probing.deep = false;
         probing.timeouts = 0;
+        probing.silences = 0;
         probing.due = now;
         self.judge(Verdict::Up);
     }
 
-    /// The probe to make, if one is due. It must be [`finished`](Self::finished).
-    pub(super) fn due(&self, now: Instant) -> Option<Ticket> {
+    /// The probe to make, if one is due; of `deep_every` probes that find all well one is deep, none if that is zero. It
+    /// must be [`finished`](Self::finished).
+    pub(super) fn due(&self, now: Instant, deep_every: u32) -> Option<Ticket> {
         let mut probing = self.probing.lock();
         if probing.running || probing.due > now {
             return None;
         }
         probing.running = true;
         Some(Ticket {
-            deep: probing.deep,
+            deep: probing.deep || (deep_every > 0 && probing.shallow + 1 >= deep_every),
             failures: probing.failures,
         })
     }
@@ -155,10 +162,12 @@ impl Condition {
         match found {
             Finding::Well(took) => {
                 probing.timeouts = 0;
+                probing.silences = 0;
                 probing.took = Some(took);
                 if outdated {
                     return false;
                 }
+                probing.shallow = if ticket.deep { 0 } else { probing.shallow + 1 };
                 probing.deep = false;
                 self.judge(Verdict::Up)
             }
@@ -179,6 +188,11 @@ impl Condition {
             Finding::Silent => {
                 probing.timeouts = 0;
                 probing.deep = true;
+                probing.silences += 1;
+                if probing.silences < SILENCES && self.verdict() == Verdict::Up {
+                    probing.due = now;
+                    return false;
+                }
                 self.judge(Verdict::Suspect)
             }
         }
@@ -234,6 +248,9 @@ impl Condition {
 /// Probes that must run out of time one after the other before the origin is down: one may be a lost packet.
 const TIMEOUTS: u32 = 2;
 
+/// Deep probes without an answer before an origin that was well is suspect: one may be a moment without CPU.
+const SILENCES: u32 = 2;
+
 fn shrink(count: &AtomicU32, to: impl Fn(u32) -> u32) {
     // the closure always gives a value, so the update cannot fail
     let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(to(now)));
@@ -246,7 +263,7 @@ mod tests {
     const WELL: Finding = Finding::Well(Duration::from_millis(1));
 
     fn probe(condition: &Condition, found: Finding, now: Instant) -> bool {
-        let ticket = condition.due(now).expect("a probe is due");
+        let ticket = condition.due(now, 2).expect("a probe is due");
         condition.finished(ticket, found, now, now)
     }
 
@@ -273,20 +290,20 @@ mod tests {
         let now = weir_net::clock::now();
         let later = now + Duration::from_secs(1);
         let condition = Condition::new(now);
-        let ticket = condition.due(now).expect("new");
-        assert_eq!(condition.due(later), None, "one at a time");
+        let ticket = condition.due(now, 2).expect("new");
+        assert_eq!(condition.due(later, 2), None, "one at a time");
         condition.finished(ticket, Finding::Timeout, now, later);
-        let ticket = condition.due(now).expect("at once");
+        let ticket = condition.due(now, 2).expect("at once");
         condition.finished(ticket, Finding::Timeout, now, later);
-        assert_eq!(condition.due(now), None);
-        assert!(condition.due(later).is_some());
+        assert_eq!(condition.due(now, 2), None);
+        assert!(condition.due(later, 2).is_some());
     }
 
     #[test]
     fn a_probe_from_before_a_failure_clears_nothing() {
         let now = weir_net::clock::now();
         let condition = Condition::new(now);
-        let early = condition.due(now).expect("new");
+        let early = condition.due(now, 2).expect("new");
         assert!(condition.failed(false, now));
         assert!(!condition.failed(false, now), "known already");
         assert!(!condition.finished(early, WELL, now, now + Duration::from_secs(1)));
@@ -303,7 +320,7 @@ mod tests {
         let condition = Condition::new(now);
         assert!(condition.failed(true, now));
         assert_eq!(condition.verdict(), Verdict::Suspect);
-        let ticket = condition.due(now).expect("at once");
+        let ticket = condition.due(now, 2).expect("at once");
         assert!(ticket.deep);
         condition.finished(ticket, Finding::Timeout, now, now);
         assert!(
@@ -312,14 +329,14 @@ mod tests {
         );
         assert_eq!(condition.verdict(), Verdict::Down);
         assert!(!condition.failed(true, now), "worse already");
-        let ticket = condition.due(now).expect("due");
+        let ticket = condition.due(now, 0).expect("due");
         assert!(ticket.deep, "still");
         assert!(condition.finished(ticket, Finding::Silent, now, now));
         assert!(probe(&condition, WELL, now));
         assert!(condition.is_alive());
         assert!(condition.failed(true, now));
         probe(&condition, Finding::Refused, now);
-        let ticket = condition.due(now).expect("due");
+        let ticket = condition.due(now, 0).expect("due");
         assert!(!ticket.deep, "that process is gone");
     }
 
@@ -327,12 +344,32 @@ mod tests {
     fn a_new_place_is_not_judged_by_the_old() {
         let now = weir_net::clock::now();
         let condition = Condition::new(now);
-        let early = condition.due(now).expect("new");
+        let early = condition.due(now, 2).expect("new");
         condition.failed(true, now);
         condition.relocated(now);
         assert!(condition.is_alive());
         condition.finished(early, WELL, now, now);
-        assert!(!condition.due(now).expect("due").deep);
+        assert!(!condition.due(now, 2).expect("due").deep);
+    }
+
+    #[test]
+    fn an_origin_that_hangs_is_found_by_every_other_probe() {
+        let now = weir_net::clock::now();
+        let condition = Condition::new(now);
+        let shallow = condition.due(now, 2).expect("new");
+        assert!(!shallow.deep);
+        condition.finished(shallow, WELL, now, now);
+        let deep = condition.due(now, 2).expect("due");
+        assert!(deep.deep);
+        assert!(!condition.finished(deep, Finding::Silent, now, now));
+        assert!(condition.is_alive(), "once may be a moment without CPU");
+        let again = condition.due(now, 2).expect("at once");
+        assert!(again.deep);
+        assert!(condition.finished(again, Finding::Silent, now, now));
+        assert_eq!(condition.verdict(), Verdict::Suspect);
+        let last = condition.due(now, 2).expect("due");
+        assert!(condition.finished(last, WELL, now, now));
+        assert!(condition.is_alive());
     }
 
     #[test]

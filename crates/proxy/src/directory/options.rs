@@ -13,6 +13,11 @@ pub struct Options {
     pub lease: Duration,
     /// Time between two probes of an origin.
     pub probe_interval: Duration,
+    /// Of so many probes that find an origin well, one makes it speak; zero leaves that to origins that failed a session.
+    ///
+    /// The kernel accepts for a process that hangs, so only its words show it; a handshake every other second costs an
+    /// origin nothing that can be measured.
+    pub deep_every: u32,
     /// Time an origin has to answer a probe.
     pub probe_timeout: Duration,
     /// Time between two readings of the cluster's nodes.
@@ -37,6 +42,7 @@ impl Default for Options {
         Self {
             lease: Duration::from_secs(300),
             probe_interval: Duration::from_secs(1),
+            deep_every: 2,
             probe_timeout: Duration::from_secs(1),
             refresh_interval: Duration::from_secs(1),
             claim_idle: Duration::from_secs(300),

@@ -164,7 +164,7 @@ impl Directory {
                 }
                 if origin.standing == Standing::Present
                     && let Some(target) = probe::target(&origin.node)
-                    && let Some(ticket) = origin.condition.due(now)
+                    && let Some(ticket) = origin.condition.due(now, self.options.deep_every)
                 {
                     let (directory, origin) = (Arc::clone(&self), Arc::clone(origin));
                     probes.spawn(async move { directory.probe(&origin, target, ticket).await });

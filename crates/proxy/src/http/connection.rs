@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::net::TcpStream;
 use weir_http::head::{Heads, Whole};
@@ -21,7 +21,7 @@ use super::end::{End, Status};
 use super::target::{self, Kind};
 use super::{Shared, files, routes};
 use crate::directory::Hold;
-use crate::sessions::{Opened, Session};
+use crate::sessions::Opened;
 use crate::settings::Settings;
 
 /// The name of sessions and refusals.
@@ -60,19 +60,8 @@ pub(super) enum Next {
 pub(super) struct Joint {
     pub(super) origin: TcpStream,
     pub(super) hold: Hold,
-}
-
-/// A session's counters for the relay.
-struct Bytes(Arc<Session>);
-
-impl Counters for Bytes {
-    fn up(&self) -> &AtomicU64 {
-        &self.0.up
-    }
-
-    fn down(&self) -> &AtomicU64 {
-        &self.0.down
-    }
+    /// What the client says is for the origin too.
+    pub(super) both_ways: bool,
 }
 
 /// Serves a connection until it ends.
@@ -85,11 +74,14 @@ pub(super) async fn run(shared: Rc<Shared>, stream: TcpStream, peer: SocketAddr)
     let Some((stream, mut opened, settings)) = connection.hand_over() else {
         return;
     };
-    let counters = Arc::new(Bytes(Arc::clone(opened.session())));
+    let counters: Arc<dyn Counters> = Arc::clone(opened.session()) as _;
     let context = &shared.context;
-    let joined = context
-        .relay
-        .join(stream, joint.origin, counters, settings.stalled);
+    let (relay, stalled) = (&context.relay, settings.stalled);
+    let joined = match joint.both_ways {
+        true => relay.join(stream, joint.origin, counters, stalled),
+        // a request behind this one is not for the origin to answer: it would pass unchecked
+        false => relay.join_one_way(stream, joint.origin, counters, stalled),
+    };
     let (reason, detail) = match joined {
         Err(error) => ("failed", error.to_string()),
         Ok(joined) => tokio::select! {

@@ -60,6 +60,7 @@ impl Connection {
             is_list: kind.is_list(),
             // a stream without an end has nothing behind it
             close: matches!(kind, Kind::Stream | Kind::Piece) && !route.by_id,
+            live: matches!(kind, Kind::Stream) && !route.by_id,
             body: BodyLength::None,
         };
         let asked = asked(&shared, &settings, &ask, &route);
@@ -98,7 +99,6 @@ impl Connection {
         }
         let mut head = relayed::head(&response, &self.manner, &mapper, content);
         let is_live = endless && ask.close && content == Content::Same && response.status < 300;
-        // the relay moves bytes both ways, and what a viewer says through TLS can be kept from the origin
         if response.status == 101 || (is_live && !self.is_secure()) {
             let mut origin = origin;
             head.extend(origin.heads.take());
@@ -106,7 +106,13 @@ impl Connection {
             self.opened.session().note(|about| about.path = path);
             self.send(&head).await?;
             let origin = origin.stream;
-            return self.join(Joint { origin, hold }).await;
+            let both_ways = response.status == 101;
+            let joint = Joint {
+                origin,
+                hold,
+                both_ways,
+            };
+            return self.join(joint).await;
         }
         let keep = response.keep_alive && !ask.close;
         let passing = self.pass_on(origin, &placed, head, response.framing, content, keep);
@@ -371,13 +377,30 @@ async fn asked(
         let began = clock::now();
         let (mut origin, placed) =
             connected(shared, settings, route, Role::Play, &mut tried, reuse).await?;
+        let directory = &shared.context.directory;
+        let waiting = (ask.live && placed.claim.is_none())
+            .then(|| directory.hold(&route.stream, &placed, Role::Play));
+        let patience = match waiting {
+            Some(_) => patience.max(settings.http.publisher_wait),
+            None => patience,
+        };
         let exchange = async {
             let head = request::head(ask, &placed);
             // what fails here fails in reading too, which tells more
             let _ = origin.write(&head, patience).await;
             origin.answer(to_head).await
         };
-        let answer = tokio::time::timeout(patience, exchange).await;
+        let elsewhere = async {
+            match &waiting {
+                Some(hold) => hold.moved().await,
+                None => std::future::pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(patience, exchange) => answer,
+            // it was published at another origin meanwhile
+            () = elsewhere => continue,
+        };
         let error = match answer.unwrap_or(Err(AnswerError::Silent)) {
             Ok(response) => {
                 let took = clock::now().saturating_duration_since(began);

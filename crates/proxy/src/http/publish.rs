@@ -56,6 +56,7 @@ impl Connection {
             session: self.opened.session().id,
             is_list: false,
             close: true,
+            live: false,
             body: whole.request.body,
         };
         let began = clock::now();

@@ -45,6 +45,8 @@ pub(super) struct Ask<'a> {
     pub(super) is_list: bool,
     /// Nothing else is to be asked on the connection.
     pub(super) close: bool,
+    /// A live stream, which may not have begun.
+    pub(super) live: bool,
     /// The body that follows.
     pub(super) body: BodyLength,
 }
@@ -191,6 +193,7 @@ mod tests {
             session: opened.session().id,
             is_list: false,
             close: false,
+            live: false,
             body: BodyLength::None,
         };
         change(&mut ask);

@@ -78,6 +78,15 @@ impl ConnectRequest {
         }
     }
 
+    /// The application: `app`, or the path of `tcUrl` for clients that send nothing else, as proxies of the field do.
+    pub fn application(&self) -> &str {
+        if !self.app.trim_matches('/').is_empty() {
+            return &self.app;
+        }
+        let address = self.tc_url.split_once("://").map_or("", |(_, rest)| rest);
+        address.split_once('/').map_or("", |(_, path)| path)
+    }
+
     /// A property as sent.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.properties
@@ -163,6 +172,24 @@ mod tests {
         assert_eq!(request.fourcc_list, ["hvc1", "av01"]);
         assert!(request.is_enhanced());
         assert!(!connect(Value::Null).is_enhanced());
+    }
+
+    #[test]
+    fn the_application_is_in_the_address_where_it_is_nowhere_else() {
+        let table = [
+            ("", "rtmp://host/live", "live"),
+            ("/", "rtmp://host:1935/a/b", "a/b"),
+            ("app", "rtmp://host/live", "app"),
+            ("", "rtmp://host", ""),
+            ("", "", ""),
+        ];
+        for (app, tc_url, expected) in table {
+            let request = connect(Value::Object(vec![
+                ("app".to_owned(), app.into()),
+                ("tcUrl".to_owned(), tc_url.into()),
+            ]));
+            assert_eq!(request.application(), expected, "{app} {tc_url}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use weir_container::amf::Value;
 
 use super::replay::{Replay, Role};
 use super::writer::Writer;
-use crate::chunk::{ChunkReader, DEFAULT_MAX_MESSAGE_BYTES, MAX_BODY_BYTES, csid};
+use crate::chunk::{
+    ChunkReader, DEFAULT_MAX_MESSAGE_BYTES, INITIAL_CHUNK_SIZE, MAX_BODY_BYTES, csid,
+};
 use crate::command::{Command, ConnectRequest, StatusCode, information, server_capabilities};
 use crate::error::{Error, Misbehaviour, Misuse, Phase};
 use crate::handshake::ServerHandshake;
@@ -24,7 +26,10 @@ const FMS_CAPABILITIES: f64 = 127.0;
 /// Settings of an [`Opening`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpeningConfig {
-    /// Chunk size of what is sent, in bytes, until the server's own takes its place.
+    /// Chunk size of what is sent, in bytes, until the server's own takes its place. Best the smallest: what is sent till
+    /// then is short, and clients on FFmpeg's RTMP take each size they are told for what they send too. A size greater
+    /// than the server's would so be followed by a smaller one on the way to the server, with media right behind it,
+    /// and nginx's RTMP module loses what it has read beyond the smaller size by then.
     pub chunk_size: u32,
     /// Longest message accepted, in bytes.
     pub max_message_bytes: u32,
@@ -39,7 +44,7 @@ pub struct OpeningConfig {
 impl Default for OpeningConfig {
     fn default() -> Self {
         Self {
-            chunk_size: 60_000,
+            chunk_size: INITIAL_CHUNK_SIZE,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
             window_ack_size: 2_500_000,
             step_timeout: Duration::from_secs(10),

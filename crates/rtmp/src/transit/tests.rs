@@ -424,7 +424,7 @@ fn names(messages: &[Message]) -> Vec<String> {
         .map(|command| {
             let info = command.arguments.first();
             let code = info.and_then(|info| info.get("code").and_then(Value::as_str));
-            code.map_or(command.name.clone(), str::to_owned)
+            code.map_or_else(|| command.name.clone(), str::to_owned)
         })
         .collect()
 }
@@ -619,6 +619,90 @@ fn what_has_no_place_before_publish_does_no_harm() {
     let told = client.read(&middle.to_client);
     assert_eq!(names(&told), ["NetConnection.Connect.Success", "_result"]);
     assert!(middle.request.is_none());
+}
+
+/// C40 to C43, C49: each command before `publish` has its answer, also in messages of AMF3; the server hears it as it was.
+#[test]
+fn what_comes_before_publish_has_its_answer() {
+    let mut middle = middle_after_handshake();
+    let (mut client, mut server) = (Hand::new(), Hand::new());
+    for (id, name, argument) in [
+        (1.0, "connect", None),
+        (2.0, "releaseStream", Some("s")),
+        (3.0, "FCPublish", Some("s")),
+        (4.0, "createStream", None),
+        (5.0, "getStreamLength", Some("s")),
+    ] {
+        let command = Command {
+            name: name.to_owned(),
+            transaction_id: id,
+            object: Value::Null,
+            arguments: argument.into_iter().map(Value::from).collect(),
+        };
+        let body = [&[0], command.body().as_slice()].concat();
+        let kind = type_id::COMMAND_AMF3;
+        write_message(&mut client.out, 3, 0, kind, 0, &body, 128);
+    }
+    middle.client_says(&client.out).expect("good");
+    let told = client.read(&std::mem::take(&mut middle.to_client));
+    let controls: Vec<_> = told.iter().flat_map(Control::parse).flatten().collect();
+    assert!(controls.contains(&Control::WindowAckSize(2_500_000)));
+    // no server takes less, so that what it says later makes no sender shrink
+    assert_eq!(client.reader.chunk_size(), 128);
+    let answers: Vec<Command> = told
+        .iter()
+        .filter_map(|message| Command::parse(message.type_id, &message.body).ok())
+        .collect();
+    assert!(answers.iter().all(|answer| answer.name == "_result"));
+    let ids = answers.iter().map(|answer| answer.transaction_id);
+    assert_eq!(ids.collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
+    let data = answers[0].arguments[0].get("data").expect("who answers");
+    assert!(data.get("srs_version").is_some());
+    assert_eq!(data.get("srs_id").and_then(Value::as_str), Some("5e55"));
+    assert_eq!(answers[3].number(0), Some(1.0));
+
+    let arguments = vec!["s".into(), "live".into()];
+    client.out.clear();
+    client.command("publish", 6.0, arguments, 4, 1);
+    middle.client_says(&client.out).expect("good");
+    server_shakes_hands(&mut middle);
+    let heard = server.read(&std::mem::take(&mut middle.to_server));
+    assert_eq!(names(&heard), ["connect"]);
+    let command = heard
+        .iter()
+        .find(|message| names(&[(*message).clone()]).len() == 1);
+    assert_eq!(
+        command.map(|message| message.type_id),
+        Some(type_id::COMMAND_AMF3)
+    );
+}
+
+/// C47: a server hears a player's opening in its order, the name with its parameters.
+#[test]
+fn a_players_opening_is_said_in_its_order() {
+    let mut middle = middle_after_handshake();
+    let (mut client, mut server) = (Hand::new(), Hand::new());
+    client.command("connect", 1.0, Vec::new(), 3, 0);
+    client.command("createStream", 2.0, Vec::new(), 3, 0);
+    client.command("play", 3.0, vec!["s?token=1".into()], 8, 1);
+    middle.client_says(&client.out).expect("good");
+    server_shakes_hands(&mut middle);
+    for (told, answer) in [
+        ("connect", Some((1.0, Value::Null))),
+        ("createStream", Some((2.0, 1.0.into()))),
+        ("play", None),
+    ] {
+        let heard = server.read(&std::mem::take(&mut middle.to_server));
+        assert_eq!(names(&heard), [told]);
+        let Some((id, value)) = answer else {
+            let play = Command::parse(type_id::COMMAND_AMF0, &heard[0].body).expect("play");
+            assert_eq!(play.text(0), Some("s?token=1"));
+            break;
+        };
+        server.command("_result", id, vec![value], 3, 0);
+        let said = std::mem::take(&mut server.out);
+        middle.server_says(&said).expect("good");
+    }
 }
 
 #[test]

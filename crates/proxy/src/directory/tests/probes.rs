@@ -66,11 +66,19 @@ async fn shake(mut stream: TcpStream) {
     }
 }
 
+/// Listeners of these tests accept by the kernel only, and are not asked to speak unless a session failed.
+fn shallow() -> Options {
+    Options {
+        deep_every: 0,
+        ..Options::default()
+    }
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_dead_origin_is_found_and_found_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let proxy = proxy_with(Options::default());
+    let proxy = proxy_with(shallow());
     let origin = at(&listener);
     while_running(&proxy, async {
         proxy.register(origin.clone()).await.expect("room");
@@ -98,7 +106,7 @@ async fn a_dead_origin_is_found_and_found_again() {
 #[tokio::test(flavor = "current_thread")]
 async fn an_origin_that_hangs_is_back_when_it_speaks() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let proxy = proxy_with(Options::default());
+    let proxy = proxy_with(shallow());
     while_running(&proxy, async {
         proxy.register(at(&listener)).await.expect("room");
         proxy.failed(&at(&listener).id, true);
@@ -137,7 +145,7 @@ async fn fixed_origins_work_without_registration_and_are_shared() {
     let proxy = proxy_with(Options {
         static_origins: vec![fixed(&one)],
         default_backend: Some(fixed(&two)),
-        ..Options::default()
+        ..shallow()
     });
     // before anything has run
     assert!(proxy.publish(&key(1)).await.is_ok());
@@ -173,7 +181,7 @@ async fn a_fixed_origin_that_is_not_there_is_not_registered() {
             device: String::new(),
             weight: 100,
         }],
-        ..Options::default()
+        ..shallow()
     });
     while_running(&proxy, until(&proxy, OriginState::Down)).await;
     proxy.register_fixed(&mut HashMap::new(), SECOND).await;
@@ -190,7 +198,7 @@ async fn a_fixed_origin_drains_and_takes_part_again() {
             device: String::new(),
             weight: 100,
         }],
-        ..Options::default()
+        ..shallow()
     });
     let id = proxy.origins()[0].node.id.clone();
     let beat = || async {
@@ -215,7 +223,7 @@ async fn a_fixed_origin_drains_and_takes_part_again() {
 #[tokio::test(flavor = "current_thread")]
 async fn one_failed_viewer_does_not_move_a_stream_whose_origin_is_well() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let proxy = proxy_with(Options::default());
+    let proxy = proxy_with(shallow());
     let (well, other) = (at(&listener), node("b"));
     proxy.register(well.clone()).await.expect("room");
     let placed = proxy.publish(&key(1)).await.expect("an origin");
@@ -242,7 +250,7 @@ async fn one_failed_viewer_does_not_move_a_stream_whose_origin_is_well() {
 #[tokio::test(flavor = "current_thread")]
 async fn the_end_releases_what_is_left() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let proxy = proxy_with(Options::default());
+    let proxy = proxy_with(shallow());
     while_running(&proxy, async {
         proxy.register(at(&listener)).await.expect("room");
         let placed = proxy.publish(&key(1)).await.expect("an origin");
