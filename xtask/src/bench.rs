@@ -1,23 +1,25 @@
-//! The comparison with nginx-rtmp: both servers, the same loads, in turn, in one run.
+//! Measuring beside others: both servers, the same loads, in turn, in one run.
 //!
-//! Owns: the cases and their bars, starting and ending both servers, and the table of medians and spreads. The load and
-//! the figures are `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
+//! Owns: the comparison with nginx-rtmp: its cases and their bars, starting and ending both servers, and the table of
+//! medians and spreads; choosing between it and the cases of the proxy ([`proxy`]). The load and the figures are
+//! `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
+
+mod front;
+mod proxy;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::project::Project;
+use crate::child::{self, Server};
+use crate::project::{self, Project};
 use crate::say;
-
-/// Where nginx listens; Weir chooses free ports.
-const NGINX: &str = "127.0.0.1:19350";
+use front::Bench;
 
 /// Runs of each case and server unless told.
 pub(crate) const DEFAULT_RUNS: usize = 3;
@@ -107,13 +109,36 @@ struct Figures {
     first_p99: f64,
     starved: f64,
     failed: f64,
+    /// How late the bench itself was, 99th percentile.
+    late: f64,
 }
 
-/// Measures every case whose name contains `filter`, `runs` times for each server in turn.
-pub(crate) fn run(project: &Project, filter: &str, runs: usize) -> Result<()> {
+/// Measures what is called `name`, `runs` times for each server in turn: a case of the proxy, or every case beside nginx
+/// whose name contains it; `all` is all of the latter.
+pub(crate) fn run(project: &Project, name: &str, runs: usize) -> Result<()> {
+    let filter = if name == "all" { "" } else { name };
+    let proxied = proxy::has(name);
+    if !proxied && !CASES.iter().any(|case| case.name.contains(filter)) {
+        bail!("no such load: {name}");
+    }
     let weir = build(project)?;
     let folder = tempdir()?;
-    fs::write(folder.join("nginx.conf"), configuration(&folder))?;
+    let done = if proxied {
+        let bench = Bench {
+            weir,
+            folder: folder.clone(),
+        };
+        proxy::run(project, &bench, name, runs)
+    } else {
+        beside_nginx(&weir, &folder, filter, runs)
+    };
+    fs::remove_dir_all(&folder)?;
+    done
+}
+
+fn beside_nginx(weir: &Path, folder: &Path, filter: &str, runs: usize) -> Result<()> {
+    let [nginx] = child::free_addresses()?;
+    fs::write(folder.join("nginx.conf"), configuration(folder, nginx))?;
     say::line(&format!(
         "{runs} runs each of {SECONDS} s, in turn; medians:\n"
     ));
@@ -126,10 +151,10 @@ pub(crate) fn run(project: &Project, filter: &str, runs: usize) -> Result<()> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..runs.max(1) {
             if !case.alone {
-                theirs.push(with_nginx(&folder, |address, pid| {
+                theirs.push(with_nginx(folder, nginx, |address, pid| {
                     load(
-                        &weir,
-                        &folder,
+                        weir,
+                        folder,
                         &Case {
                             flv: false,
                             ..*case
@@ -140,23 +165,24 @@ pub(crate) fn run(project: &Project, filter: &str, runs: usize) -> Result<()> {
                     )
                 })?);
             }
-            ours.push(with_weir(&weir, case, |rtmp, http, pid| {
-                load(&weir, &folder, case, rtmp, http, pid)
+            ours.push(with_weir(weir, case, |rtmp, http, pid| {
+                load(weir, folder, case, rtmp, http, pid)
             })?);
         }
         table(case, &ours, &theirs);
     }
-    fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
-fn build(project: &Project) -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--package", "weir-server"])
-        .current_dir(project.root())
-        .status()?;
-    ensure!(status.success(), "the release build failed");
-    Ok(project.root().join("target/release/weir"))
+/// Builds the release binary; gives its place.
+pub(crate) fn build(project: &Project) -> Result<PathBuf> {
+    let metadata = project.metadata(&["--no-deps"])?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("no target_directory")?;
+    let build = ["build", "--release", "--locked", "--package", "weir-server"];
+    project::succeed(&mut project.cargo(&build)).context("the release build failed")?;
+    Ok(Path::new(target).join("release/weir"))
 }
 
 fn tempdir() -> Result<PathBuf> {
@@ -165,53 +191,30 @@ fn tempdir() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn configuration(folder: &Path) -> String {
+fn configuration(folder: &Path, listen: SocketAddr) -> String {
     let folder = folder.display();
     format!(
         "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
          worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n\
          events {{ worker_connections 20000; }}\n\
-         rtmp {{ access_log off; server {{ listen {NGINX}; chunk_size 4096; \
+         rtmp {{ access_log off; server {{ listen {listen}; chunk_size 4096; \
          application live {{ live on; }} }} }}\n"
     )
 }
 
-/// Ends a server when the run is over, however it ends.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // it may have ended by itself; then there is nothing to end
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn with_nginx(
     folder: &Path,
+    address: SocketAddr,
     measure: impl FnOnce(&str, u32) -> Result<Figures>,
 ) -> Result<Figures> {
-    let child = Command::new("nginx")
+    let mut command = Command::new("nginx");
+    command
         .arg("-c")
         .arg(folder.join("nginx.conf"))
-        .args(["-g", "master_process off;"])
-        .spawn()
-        .context("nginx is missing: cargo xtask install")?;
-    let server = Server(child);
-    await_port(NGINX)?;
-    measure(NGINX, server.0.id())
-}
-
-fn await_port(address: &str) -> Result<()> {
-    const STEP: Duration = Duration::from_millis(20);
-    const STEPS: u32 = 500;
-    for _ in 0..STEPS {
-        if TcpStream::connect(address).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(STEP);
-    }
-    bail!("nothing listens on {address} after {:?}", STEP * STEPS)
+        .args(["-g", "master_process off;"]);
+    let mut server = Server::start(&mut command, "nginx is missing: cargo xtask install")?;
+    server.listens(address).context("nginx")?;
+    measure(&address.to_string(), server.pid())
 }
 
 fn with_weir(
@@ -232,7 +235,7 @@ fn with_weir(
     if let Some(latency) = case.latency {
         command.args(["--stream-latency", latency]);
     }
-    let mut server = Server(command.spawn().context("start weir")?);
+    let mut server = Server::start(&mut command, "cannot start weir")?;
     let stderr = server.0.stderr.take().context("weir's log")?;
     let (mut rtmp, mut http) = (None, None);
     let mut lines = BufReader::new(stderr).lines();
@@ -249,7 +252,7 @@ fn with_weir(
     }
     // its later lines are read and thrown away, so that it never waits for us
     std::thread::spawn(move || lines.for_each(drop));
-    let pid = server.0.id();
+    let pid = server.pid();
     measure(&rtmp.unwrap_or_default(), &http.unwrap_or_default(), pid)
 }
 
@@ -300,29 +303,23 @@ fn figures(report: &Value, pid: u32) -> Result<Figures> {
         .and_then(Value::as_array)
         .and_then(|all| all.iter().find(|p| p.get("pid") == Some(&Value::from(pid))))
         .context("the server is missing from the report")?;
-    let number = |path: &str| {
-        report
-            .pointer(path)
-            .and_then(Value::as_f64)
-            .unwrap_or(f64::NAN)
-    };
     Ok(Figures {
-        cpu: server
-            .get("cpu_percent")
-            .and_then(Value::as_f64)
-            .unwrap_or(f64::NAN),
-        resident: server
-            .get("rss_kib")
-            .and_then(Value::as_f64)
-            .unwrap_or(f64::NAN)
-            / 1024.0,
-        p50: number("/latency_ms/p50"),
-        p99: number("/latency_ms/p99"),
-        first_p50: number("/first_media_ms/p50"),
-        first_p99: number("/first_media_ms/p99"),
-        starved: number("/starved"),
-        failed: number("/viewers/failed") + number("/publishers/failed"),
+        cpu: number(server, "/cpu_percent"),
+        resident: number(server, "/rss_kib") / 1024.0,
+        p50: number(report, "/latency_ms/p50"),
+        p99: number(report, "/latency_ms/p99"),
+        first_p50: number(report, "/first_media_ms/p50"),
+        first_p99: number(report, "/first_media_ms/p99"),
+        starved: number(report, "/starved"),
+        failed: number(report, "/viewers/failed") + number(report, "/publishers/failed"),
+        late: number(report, "/publisher_lag_ms/p99"),
     })
+}
+
+/// A number of a report; NaN where there is none.
+fn number(report: &Value, path: &str) -> f64 {
+    let value = report.pointer(path).and_then(Value::as_f64);
+    value.unwrap_or(f64::NAN)
 }
 
 fn table(case: &Case, ours: &[Figures], theirs: &[Figures]) {
@@ -349,13 +346,6 @@ fn table(case: &Case, ours: &[Figures], theirs: &[Figures]) {
 
 fn row(name: &str, server: &str, runs: &[Figures], ratio: &str) -> String {
     let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
-    let text = |value: f64| {
-        if value.is_nan() {
-            "-".to_owned()
-        } else {
-            format!("{value:.1}")
-        }
-    };
     format!(
         "| {name} | {server} | {} | {:.0} | {} / {} | {} / {} | {}, {} | {ratio}",
         text(of(|run| run.cpu)),
@@ -367,6 +357,15 @@ fn row(name: &str, server: &str, runs: &[Figures], ratio: &str) -> String {
         of(|run| run.starved),
         of(|run| run.failed),
     )
+}
+
+/// A figure in the table.
+fn text(value: f64) -> String {
+    if value.is_nan() {
+        "-".to_owned()
+    } else {
+        format!("{value:.1}")
+    }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -1,15 +1,17 @@
-//! Licences, sources and bans of all packages that the lock file names.
+//! Licences, sources and bans of all packages that are built.
 //!
-//! Owns: the reading of `deny.toml`, of which cargo-deny reads the same keys, and the limit on the lock file. Does not:
-//! ask for security advisories, which takes the network: `cargo deny check advisories` does that.
+//! Owns: the reading of `deny.toml`, of which cargo-deny reads the same keys, and the limit on the lock file. Built is
+//! what can be reached with all features on any system; the lock file, and the graph of `cargo metadata`, also hold
+//! packages of features that nobody turns on.
+//! Does not: ask for security advisories, which takes the network: `cargo deny check advisories` does that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use toml::Table;
 
-use crate::project::Project;
+use crate::project::{Project, output};
 use crate::{say, spdx};
 
 /// Packages in the lock file stay below this: each is somebody else's code to trust, build and update.
@@ -22,7 +24,12 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         .parse()
         .context("deny.toml is no TOML")?;
     let policy = Policy::new(&policy)?;
-    let packages = packages(&project.metadata(&["--locked"])?)?;
+    let built = reached(&output(&mut project.cargo(TREE))?)?;
+    let mut packages = packages(&project.metadata(&["--locked"])?)?;
+    packages.retain(|package| built.contains(&(package.name.clone(), package.version.clone())));
+    if packages.len() != built.len() {
+        bail!("cargo tree and cargo metadata do not name the same packages");
+    }
     let lock: Table = project
         .read("Cargo.lock")?
         .parse()
@@ -44,8 +51,40 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     }
     say::verdict(
         &faults,
-        &format!("{locked} packages with allowed licences and sources"),
+        &format!(
+            "{} packages with allowed licences and sources",
+            packages.len()
+        ),
     )
+}
+
+/// The command that names what is built: features resolved as the build does it, for every system.
+const TREE: &[&str] = &[
+    "tree",
+    "--locked",
+    "--workspace",
+    "--all-features",
+    "--target",
+    "all",
+    "--edges",
+    "normal,build,dev",
+    "--prefix",
+    "none",
+    "--format",
+    "{p}",
+];
+
+/// Name and version of each package in the output of [`TREE`]: lines of `name v1.2.3`, with more behind it for some.
+fn reached(tree: &str) -> Result<HashSet<(String, String)>> {
+    let lines = tree.lines().filter(|line| !line.trim().is_empty());
+    let parsed = lines.map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+        Some((name.to_owned(), version.to_owned()))
+    });
+    parsed
+        .collect::<Option<_>>()
+        .context("cargo tree wrote lines of an unknown form")
 }
 
 /// What `cargo metadata` says about a package.
@@ -289,6 +328,21 @@ mod tests {
         ] {
             assert!(Policy::new(&text.parse().unwrap()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_tree_is_read() {
+        let tree = "weir-wire v0.1.0 (/weir/crates/wire)\nserde v1.0.1 (*)\n\nserde v1.0.1\n\
+            paste v2.0.0-rc.1+x (proc-macro)\n";
+        let mut found: Vec<_> = reached(tree).unwrap().into_iter().collect();
+        found.sort();
+        let expected = [
+            ("paste", "2.0.0-rc.1+x"),
+            ("serde", "1.0.1"),
+            ("weir-wire", "0.1.0"),
+        ];
+        assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert!(reached("serde 1.0.1\n").is_err());
     }
 
     #[test]

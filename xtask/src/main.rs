@@ -7,6 +7,8 @@
 
 mod bench;
 mod check;
+mod child;
+mod cluster;
 mod fuzz;
 mod layers;
 mod licences;
@@ -35,7 +37,11 @@ cargo xtask <command>
   tidy                     file headers, sizes, names, leftovers, stale paths
   licences                 licences, sources and bans of deny.toml; size of the lock file
   fuzz <target> [seconds]  fuzz one target, 60 s unless told; without a target, list them
-  bench [case [runs]]      Weir beside nginx-rtmp under the loads of docs/performance.md; `bench all 5`
+  bench [case [runs]]      Weir beside nginx-rtmp under the loads of docs/performance.md; `bench all 5`;
+                           the proxy beside HAProxy: `bench proxy-all 5`, or proxy-100pub, proxy-100x2,
+                           proxy-200view, proxy-2000x2, proxy-2000x2-20fps, proxy-first-frame, picks
+  cluster [options]        3 origins, 2 proxies and Redis until Ctrl-C; --origins N, --proxies N,
+                           --memory (one proxy, no Redis), --base-port P
   help                     this text
 
 Steps for --only: install format layers tidy licences clippy docs tests";
@@ -68,25 +74,21 @@ fn run(args: &[&str]) -> Result<ExitCode> {
                 .with_context(|| format!("not seconds: {seconds}"))?;
             done(fuzz::run(&project, target, seconds))
         }
-        ["bench"] => done(bench::run(&project, "", bench::DEFAULT_RUNS)),
-        ["bench", case] => done(bench::run(&project, name_of(case), bench::DEFAULT_RUNS)),
+        ["bench"] => done(bench::run(&project, "all", bench::DEFAULT_RUNS)),
+        ["bench", case] => done(bench::run(&project, case, bench::DEFAULT_RUNS)),
         ["bench", case, runs] => {
             let runs = runs
                 .parse()
                 .with_context(|| format!("not a number: {runs}"))?;
-            done(bench::run(&project, name_of(case), runs))
+            done(bench::run(&project, case, runs))
         }
+        ["cluster", rest @ ..] => done(cluster::run(&project, rest)),
         [] | ["help" | "--help" | "-h"] => {
             say::line(HELP);
             Ok(ExitCode::SUCCESS)
         }
         _ => bail!("no such command: {}\n\n{HELP}", args.join(" ")),
     }
-}
-
-/// Part of the name of the cases meant; `all` is every one.
-fn name_of(case: &str) -> &str {
-    if case == "all" { "" } else { case }
 }
 
 /// The steps named by `--only NAME`, in any number; none means all.

@@ -1,7 +1,7 @@
 //! Rules about files that no compiler checks.
 //!
-//! Owns: headers, sizes, names, leftovers, inherited lints, and paths that documents name. Each rule is a function from
-//! a file to faults. Does not: judge style that rustfmt or clippy know about.
+//! Owns: headers, sizes, names, leftovers, inherited lints, and paths and tests that documents name. Each rule is a
+//! function from a file to faults. Does not: judge style that rustfmt or clippy know about.
 
 use std::fs;
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         let text = project.read(path)?;
         faults.extend(match path.rsplit('.').next() {
             Some("rs") => rust_faults(path, &text),
-            Some("md") => stale_paths(path, &text, |named| project.root().join(named).exists()),
+            Some("md") => stale_paths(path, &text, |named| is_there(project, named)),
             _ if path == "Cargo.toml" || apart.iter().any(|out| path.starts_with(out)) => vec![],
             _ => manifest_faults(path, &text),
         });
@@ -205,7 +205,29 @@ fn manifest_faults(path: &str, text: &str) -> Vec<String> {
     )]
 }
 
-/// Paths of ours in backticks must exist. Those with placeholders and those in fenced blocks are not looked at.
+/// Whether there is such a file or folder, or, as `crates/a/tests/b.rs::name`, such a function in a file.
+fn is_there(project: &Project, named: &str) -> bool {
+    match named.split_once("::") {
+        None => project.root().join(named).exists(),
+        Some((file, function)) => project
+            .read(file)
+            .is_ok_and(|text| has_function(&text, function)),
+    }
+}
+
+/// Whether a file has a function of this name, tests inside macros included.
+fn has_function(text: &str, name: &str) -> bool {
+    let source = Source::new(text);
+    let mut found = source.code().match_indices("fn ");
+    found.any(|(at, begin)| {
+        let rest = source.code().get(at + begin.len()..).unwrap_or_default();
+        let after = rest.strip_prefix(name);
+        after.is_some_and(|after| after.starts_with(['(', '<']))
+    })
+}
+
+/// Paths of ours in backticks must exist, and functions behind a file's path and `::` must be in it. Those with
+/// placeholders and those in fenced blocks are not looked at.
 fn stale_paths(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut fenced = false;
     let mut faults = Vec::new();
@@ -332,6 +354,18 @@ mod tests {
         let root: toml::Table = "[workspace]\nexclude = ['fuzz/libfuzzer']".parse().unwrap();
         assert_eq!(excluded(&root), ["fuzz/libfuzzer/"]);
         assert!(excluded(&toml::Table::new()).is_empty());
+    }
+
+    #[test]
+    fn functions_are_found_by_their_whole_name() {
+        let text = "// fn told() {}\n#[test]\nfn kept_is() {}\nasync fn held<T>() {}\n";
+        assert!(has_function(text, "kept_is") && has_function(text, "held"));
+        assert!(!has_function(text, "kept") && !has_function(text, "told"));
+        let project = Project::here().unwrap();
+        let here = "xtask/src/tidy.rs::functions_are_found_by_their_whole_name";
+        assert!(is_there(&project, here) && is_there(&project, "xtask/src"));
+        assert!(!is_there(&project, "xtask/src/tidy.rs::gone"));
+        assert!(!is_there(&project, "xtask/src/gone.rs::run"));
     }
 
     #[test]

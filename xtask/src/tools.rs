@@ -36,6 +36,18 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gstreamer1.0-libav", "decoders and the AAC encoder"),
     ("curl", "plays and publishes HTTP-FLV"),
     ("python3", "unpacks the ffmpeg that speaks enhanced RTMP"),
+    (
+        "haproxy",
+        "balances before proxies, and is the floor of their costs",
+    ),
+    (
+        "redis-server",
+        "keeps the state of a cluster; tests start their own",
+    ),
+    (
+        "redis-tools",
+        "asks it, and makes a Redis Cluster of several",
+    ),
 ];
 
 /// Wanted only where this Python has no pip of its own.

@@ -20,6 +20,29 @@ pub(crate) enum Protocol {
     Rtmp(Load),
     /// View by HTTP-FLV: http://HOST[:PORT]/APP/STREAM.flv; publish by RTMP
     Flv(Load),
+    /// Play one session after the other, and measure the time from dialling to first media
+    First(First),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct First {
+    /// Stream to play, which something else publishes: rtmp://HOST[:PORT]/APP/STREAM or http://HOST[:PORT]/APP/STREAM.flv
+    pub(crate) url: String,
+    /// Play the same at this address too, in turn, and say what the first one adds
+    #[arg(long, value_name = "URL")]
+    pub(crate) beside: Option<String>,
+    /// Plays at each address
+    #[arg(long, default_value_t = 300)]
+    pub(crate) plays: usize,
+    /// Time a play may take to its first frame
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Write the result as JSON to a file, or to standard output with "-"
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Plays that may fail before the exit code is 1
+    #[arg(long, default_value_t = 0)]
+    pub(crate) max_failed: u64,
 }
 
 #[derive(Debug, clap::Args)]

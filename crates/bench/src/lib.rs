@@ -1,6 +1,7 @@
 //! Load generator: publishers and viewers in any number, measured from outside.
 //!
-//! Owns: `bench rtmp` and `bench flv`: RTMP publishers, RTMP and HTTP-FLV viewers, the generated source, and the report.
+//! Owns: `bench rtmp` and `bench flv`: RTMP publishers, RTMP and HTTP-FLV viewers, the generated source, and the report;
+//! `bench first`: the time to first media of single plays.
 //! It drives any server and shares no code with this one: client state machines and parsers are its own, so
 //! that a fault of the server is not hidden by the same fault in the bench. Sessions are plain structs in one
 //! edge-triggered poll loop per thread, one system call per message, so that it costs no more than what it measures.
@@ -14,6 +15,7 @@ mod chunk;
 mod client;
 mod clock;
 mod coordinator;
+mod first;
 mod histogram;
 mod http;
 mod plan;
@@ -27,14 +29,17 @@ mod tally;
 mod target;
 mod worker;
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 pub use args::Args;
 
+use args::Protocol;
 use plan::Plan;
 use report::Report;
 
@@ -68,6 +73,11 @@ pub enum Failure {
 /// # Errors
 /// [`Failure`] (see [`exit_code`]), or what kept the bench itself from running.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if let Protocol::First(args) = args.protocol {
+        let report = first::run(&args)?;
+        publish(&report, args.json.as_deref())?;
+        return judge(report.failed(), args.max_failed);
+    }
     let plan = Plan::new(args)?;
     plan.raise_file_limit()?;
     let report = Report::new(&plan, coordinator::run(&plan)?);
@@ -84,7 +94,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-fn publish(report: &Report, json: Option<&Path>) -> anyhow::Result<()> {
+fn publish(report: &(impl Display + Serialize), json: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = json else {
         return write!(io::stdout(), "{report}").context("write the report");
     };
@@ -114,7 +124,10 @@ fn verdict(plan: &Plan, report: &Report) -> anyhow::Result<()> {
             .into());
         }
     }
-    let (bad, allowed) = (report.bad_sessions(), plan.load.max_failed);
+    judge(report.bad_sessions(), plan.load.max_failed)
+}
+
+fn judge(bad: u64, allowed: u64) -> anyhow::Result<()> {
     if bad > allowed {
         return Err(Failure::Sessions { bad, allowed }.into());
     }

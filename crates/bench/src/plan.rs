@@ -48,6 +48,7 @@ impl Plan {
                 let target = target::Flv::parse(&load.url)?;
                 (load, ViewTarget::Flv(target))
             }
+            Protocol::First(_) => anyhow::bail!("single plays are no load"),
         };
         let publish = match (&load.publish_url, &view) {
             (Some(url), _) => target::Rtmp::parse(url)?,
