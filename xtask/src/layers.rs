@@ -196,7 +196,7 @@ fn foreign_refusal(from: &str, to: &str) -> Option<String> {
         return Some("cores and the hub do no IO and have no tasks".to_owned());
     }
     let tokio = to.starts_with("tokio") && !TOKIO.contains(&from);
-    tokio.then(|| "tokio belongs to the crates that have tasks, which are listed there".to_owned())
+    tokio.then(|| "tokio is for the crates listed in xtask/src/layers.rs".to_owned())
 }
 
 fn row(name: &str) -> Option<usize> {

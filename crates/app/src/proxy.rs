@@ -272,7 +272,7 @@ impl Tls {
             loaded.map_err(StartError::Certificate)
         };
         Ok(Self {
-            rtmps: Some(Arc::new(load()?)),
+            rtmps: Some(Arc::new(load()?.without_tickets())),
             https: Some(Arc::new(load()?.offering(&["http/1.1"]))),
         })
     }

@@ -6,6 +6,7 @@
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use weir_fanout::{Conn, Viewer};
@@ -16,6 +17,7 @@ use weir_net::admission::Refusal;
 use weir_net::clock;
 use weir_net::socket::Socket;
 use weir_rtmp::command::StatusCode;
+use weir_rtmp::handshake::BLOCK_BYTES;
 use weir_rtmp::{Event, ServerConfig, ServerSession};
 
 use crate::egress::RtmpFormat;
@@ -28,6 +30,9 @@ const READS_A_TURN: usize = 8;
 
 /// How often a player's connection is looked after when nothing happens on it.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What a client says before its first command: C0, C1 and C2.
+const HANDSHAKE_BYTES: u64 = 1 + 2 * BLOCK_BYTES as u64;
 
 pub(crate) struct Connection {
     gate: Gate,
@@ -104,6 +109,11 @@ impl Connection {
         self.publishing.end_all(now, Unpublished::Lost);
         self.playing.clear();
         self.opened.end(end.reason, &end.detail);
+        let heard = self.opened.session().bytes_in.load(Ordering::Relaxed);
+        if !end.gently && heard <= HANDSHAKE_BYTES {
+            // a proxy that asks whether somebody answers leaves in the middle of the handshake
+            self.opened.keep_quiet();
+        }
         self.say(now);
         if end.gently && self.conn.socket().watch().is_ok() {
             close_gently(&self.conn).await;

@@ -31,6 +31,7 @@ pub struct Opened {
     metrics: Arc<Metrics>,
     reason: &'static str,
     detail: String,
+    quiet: bool,
     _permit: Permit,
 }
 
@@ -53,6 +54,7 @@ impl Opened {
             metrics: Arc::clone(&gate.metrics),
             reason: "aborted",
             detail: String::new(),
+            quiet: false,
             _permit: permit,
         }
     }
@@ -74,6 +76,11 @@ impl Opened {
     pub fn end(&mut self, reason: &'static str, detail: impl Display) {
         self.reason = reason;
         self.detail = detail.to_string();
+    }
+
+    /// Leaves the closing line out of the log unless debugging: it came and went without asking for anything.
+    pub fn keep_quiet(&mut self) {
+        self.quiet = true;
     }
 }
 
@@ -99,25 +106,36 @@ impl Drop for Opened {
             })
             .inc();
         let activity = session.activity();
-        tracing::info!(
-            session = %session.id,
-            protocol,
-            peer = %session.peer,
-            role = match activity.role {
-                SessionRole::Opening => "none",
-                SessionRole::Publisher => "publisher",
-                SessionRole::Player => "player",
-            },
-            stream = activity.stream.as_ref().map_or("", |key| key.as_str()),
-            agent = activity.agent,
-            via = activity.via,
-            bytes_in,
-            bytes_out = session.bytes_out.load(Ordering::Relaxed),
-            seconds = clock::now().saturating_duration_since(session.since).as_secs_f64(),
-            reason = self.reason,
-            detail = self.detail,
-            "session ended"
-        );
+        let bytes_out = session.bytes_out.load(Ordering::Relaxed);
+        macro_rules! closing_line {
+            ($level:ident) => {
+                tracing::$level!(
+                    session = %session.id,
+                    protocol,
+                    peer = %session.peer,
+                    role = match activity.role {
+                        SessionRole::Opening => "none",
+                        SessionRole::Publisher => "publisher",
+                        SessionRole::Player => "player",
+                    },
+                    stream = activity.stream.as_ref().map_or("", |key| key.as_str()),
+                    agent = activity.agent,
+                    via = activity.via,
+                    bytes_in,
+                    bytes_out,
+                    seconds = clock::now().saturating_duration_since(session.since).as_secs_f64(),
+                    reason = self.reason,
+                    detail = self.detail,
+                    "session ended"
+                )
+            };
+        }
+        // whoever connects to see that somebody listens, as proxies and balancers do every second, says nothing
+        if self.quiet || (bytes_in == 0 && bytes_out == 0) {
+            closing_line!(debug);
+        } else {
+            closing_line!(info);
+        }
     }
 }
 

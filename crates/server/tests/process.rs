@@ -1,7 +1,8 @@
 //! The process: how it starts, is told, reloads, drains and ends.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
@@ -234,5 +235,29 @@ fn secrets_are_kept_out_of_the_log() {
     for secret in ["s3cr3t", "hunter2"] {
         let line = said.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
+    }
+}
+
+/// Proxies and balancers ask every second whether somebody listens, and proxies now and then whether he answers.
+#[test]
+fn a_connection_that_asks_for_nothing_is_not_told_of_at_the_usual_level() {
+    let weir = Weir::start(BINARY, &[]);
+    let c0_and_c1 = [&[3][..], &[0; 1536]].concat();
+    let mut next = 0;
+    for (listener, words, level) in [
+        ("rtmp", &b""[..], "DEBUG"),
+        ("rtmp", &c0_and_c1, "DEBUG"),
+        ("rtmp", b"GET / HTTP/1.1\r\n\r\n", "INFO"),
+        ("http", b"", "DEBUG"),
+        ("http", b"GET /", "INFO"),
+    ] {
+        let mut peer = TcpStream::connect(weir.address(listener)).unwrap();
+        peer.write_all(words).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        // until it closes
+        let _ = peer.read_to_end(&mut Vec::new());
+        let (after, line) = weir.logged_after(next, "session ended", "none");
+        assert_eq!(line["level"], level, "{listener}: {line}");
+        next = after;
     }
 }

@@ -72,7 +72,12 @@ fn arguments(line: &str) -> Option<Vec<String>> {
         }
     }
     words.retain(|word| !word.is_empty());
-    let is_setting = |word: &String| word.starts_with("WEIR_") && word.contains('=');
+    let is_setting = |word: &String| {
+        let ours = ["WEIR_", "PROXY_"]
+            .iter()
+            .any(|start| word.starts_with(start));
+        ours && word.contains('=')
+    };
     let first = words.iter().position(|word| !is_setting(word))?;
     let words = words.split_off(first);
     let end = words
@@ -100,13 +105,15 @@ mod tests {
     #[test]
     fn commands_of_weir_are_found_and_no_others() {
         let text = "```sh\nweir check weir.toml # good\nffmpeg -i a b\nWEIR_LOG_LEVEL=debug weir origin \\\n  \
-            --api-token 'a b' &\ncargo run --release\ncargo run --release -- relay x y\n```\n\
+            --api-token 'a b' &\ncargo run --release\ncargo run --release -- relay x y\n\
+            PROXY_RTMP_SERVER=1935 weir proxy\n```\n\
             weir outside\n```toml\nweir = 1\n```\n";
-        let wanted: [&[&str]; 4] = [
+        let wanted: [&[&str]; 5] = [
             &["check", "weir.toml"],
             &["origin", "--api-token", "a b"],
             &[],
             &["relay", "x", "y"],
+            &["proxy"],
         ];
         assert_eq!(commands(text), wanted);
     }

@@ -313,7 +313,7 @@ pub static KEYS: &[Key] = keys! {
         "Not for origins that register through a balancer or network address translation.";
     proxy.proxy_protocol_from, RESTART, ANY,
         "Addresses and ranges of load balancers whose PROXY protocol headers are believed.",
-        "Their connections must begin with one; it says the client's address.";
+        "Such a header says the client's address; a connection without one is the balancer's own.";
     proxy.hand_over, LIVE, ANY,
         "How origins learn the client's address over RTMP: not, as SRS takes it, or by PROXY protocol.",
         "An origin that does not expect it refuses every session.";

@@ -625,6 +625,20 @@ async fn b49_metrics_have_the_process_the_proxy_and_its_origins() {
         let found = text.lines().any(|line| line.starts_with(name));
         assert!(found, "{name} is not in\n{text}");
     }
+    // a metric that is declared twice makes the page unreadable for Prometheus
+    let declared = || text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut seen = std::collections::HashSet::new();
+    assert!(declared().all(|line| seen.insert(line)), "{text}");
+    // and one that nobody explains is no use
+    let explained = include_str!("../../../../docs/operations.md");
+    for (name, kind) in declared().filter_map(|line| line.split_once(' ')) {
+        let is_of_every_role = ["weir_process_", "weir_core_"]
+            .iter()
+            .any(|start| name.starts_with(start));
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let row = format!("| `{name}{suffix}` |");
+        assert!(is_of_every_role || explained.contains(&row), "{row}");
+    }
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -105,10 +105,9 @@ impl Connection {
             let path = if self.is_secure() { "copy" } else { "splice" };
             self.opened.session().note(|about| about.path = path);
             self.send(&head).await?;
-            let origin = origin.stream;
             let both_ways = response.status == 101;
             let joint = Joint {
-                origin,
+                origin: origin.stream,
                 hold,
                 both_ways,
             };
