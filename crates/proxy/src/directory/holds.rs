@@ -239,6 +239,14 @@ impl Holds {
         })
     }
 
+    /// Where `stream` is bound, if it has sessions there.
+    pub(super) fn bound(&self, stream: &Key) -> Option<NodeId> {
+        self.with(stream, |shard| {
+            let entry = shard.get(stream)?;
+            entry.claim.clone().filter(|node| entry.has(node))
+        })
+    }
+
     /// Whether `stream` is published at `node` through this proxy.
     pub(super) fn publishes(&self, stream: &Key, node: &NodeId) -> bool {
         self.with(stream, |shard| {
@@ -347,6 +355,7 @@ mod tests {
         holds.add(&stream, &a, Role::Publish, claim(), now);
         holds.add(&stream, &a, Role::Play, claim(), now);
         assert_eq!(holds.held(), [(stream.clone(), a.clone())]);
+        assert_eq!(holds.bound(&stream), Some(a.clone()));
         let view = StreamView {
             stream: stream.clone(),
             node: a.clone(),
@@ -392,6 +401,7 @@ mod tests {
         assert!(holds.claimed(&stream, &node("b"), false));
         assert_eq!(holds.binding(&stream).0, Some(node("b")));
         assert!(holds.waiting(9, 0, due).is_empty());
+        assert_eq!(holds.bound(&stream), None, "its sessions are elsewhere");
         // its end is not that of the binding
         holds.remove(&stream, &a, Role::Play);
         assert_eq!(holds.take_ended(), []);

@@ -135,7 +135,15 @@ impl Directory {
         &self,
         wish: &Wish<'_>,
     ) -> Result<Result<Placed, PlaceError>, StateError> {
-        let found = self.ask("find", self.state.find(wish.stream)).await?;
+        let mut found = self.ask("find", self.state.find(wish.stream)).await?;
+        if found.claim.is_none()
+            && let Some(node) = self.holds.bound(wish.stream)
+        {
+            // the state has lost its data: sessions that live here know better
+            let lost = [(wish.stream.clone(), node)];
+            self.ask("hold", self.state.hold(&lost)).await?;
+            found = self.ask("find", self.state.find(wish.stream)).await?;
+        }
         let mut in_force = found.claim;
         for _ in 0..ROUNDS {
             match &in_force {

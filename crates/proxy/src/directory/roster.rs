@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use weir_cluster::{Node, NodeId, Service};
 
@@ -19,9 +19,8 @@ pub(super) const MAX_NODES: usize = 4096;
 /// Origins that left and are still remembered by id, for bindings that name them.
 const MAX_DEPARTED: usize = 1024;
 
-/// When the state suddenly lists nobody it has most likely lost its data: three beats of an SRS give its origins the time
-/// to register again.
-const EMPTY_GRACE: Duration = Duration::from_secs(30);
+/// When the state has lost its data, three beats of an SRS give the origins the time to register again.
+const LOSS_GRACE: Duration = Duration::from_secs(30);
 
 /// Where an origin stands in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,12 +113,23 @@ struct Entry {
     condition: Arc<Condition>,
     /// When the state last listed it or it registered here.
     seen: Instant,
+    /// Its record in the last list, if it was there.
+    listed: Option<Listed>,
     /// It needs no registration.
     fixed: bool,
     /// The state does not have its newest record.
     unwritten: bool,
     /// The state has not been told so.
     drain: Option<bool>,
+}
+
+/// A record as the state lists it.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    /// When it was made, by the clock of whoever took it.
+    updated: SystemTime,
+    /// When it was first listed.
+    first: Instant,
 }
 
 /// An origin that was struck off here.
@@ -146,6 +156,8 @@ pub(super) struct Roster {
     entries: Vec<Entry>,
     departed: VecDeque<(Arc<Node>, Arc<Condition>)>,
     left: HashMap<NodeId, Left>,
+    /// When the state was last found to have lost its data.
+    loss: Option<Instant>,
 }
 
 /// Times by which a reading of the state is judged.
@@ -165,11 +177,11 @@ impl Roster {
         let asked = reading.asked;
         self.left
             .retain(|_, left| !left.written || left.at >= asked);
-        let nobody = nodes.is_empty();
         let places = self.entries.iter().enumerate();
         let mut places: HashMap<NodeId, usize> = places
             .map(|(place, entry)| (entry.node.id.clone(), place))
             .collect();
+        self.note_loss(&nodes, &places, reading);
         for node in nodes.into_iter().take(MAX_NODES) {
             if !self.left.contains_key(&node.id) {
                 let next = places.len();
@@ -178,23 +190,62 @@ impl Roster {
             }
         }
         let Self {
-            entries, departed, ..
+            entries,
+            departed,
+            loss,
+            ..
         } = self;
         entries.retain(|entry| {
             let silent = asked.saturating_duration_since(entry.seen);
             let lost_in_outage = reading.returned.is_some_and(|returned| {
                 entry.seen < returned && asked.saturating_duration_since(returned) < reading.lease
             });
+            let lost_with_all = loss.is_some_and(|loss| entry.seen < loss)
+                && silent < LOSS_GRACE.min(reading.lease);
             let keep = entry.fixed
                 || entry.seen >= asked
                 || (entry.unwritten && silent < reading.lease)
                 || lost_in_outage
-                || (nobody && silent < EMPTY_GRACE.min(reading.lease));
+                || lost_with_all;
             if !keep {
                 depart(departed, entry);
             }
             keep
         });
+    }
+
+    /// Finds out whether the state has lost its data: it lists nobody; or not one record is as it was listed last, because
+    /// some were made anew since and others are gone long before their lease could end. An origin that leaves alone leaves
+    /// the others' records as they were.
+    fn note_loss(
+        &mut self,
+        nodes: &[Node],
+        places: &HashMap<NodeId, usize>,
+        Reading { asked, lease, .. }: Reading,
+    ) {
+        let mut now: HashMap<usize, SystemTime> = HashMap::with_capacity(places.len());
+        for node in nodes.iter().take(MAX_NODES) {
+            if let Some(place) = places.get(&node.id) {
+                now.insert(*place, node.updated);
+            }
+        }
+        let (mut kept, mut renewed, mut gone, mut lost) = (false, false, false, false);
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            let before = entry.listed.take();
+            if let Some(updated) = now.get(&place).copied() {
+                let same = before.filter(|before| before.updated == updated);
+                kept |= same.is_some();
+                renewed |= same.is_none() && before.is_some();
+                let first = asked;
+                entry.listed = same.or(Some(Listed { updated, first }));
+            } else if let Some(before) = before {
+                gone = true;
+                lost |= asked.saturating_duration_since(before.first) < lease / 2;
+            }
+        }
+        if (gone && nodes.is_empty()) || (lost && renewed && !kept) {
+            self.loss = Some(asked);
+        }
     }
 
     /// Takes a registration made here, which the state is yet to be told. False when there is no room.
@@ -239,7 +290,12 @@ impl Roster {
                 }
                 None => Arc::new(Condition::new(seen)),
             };
+            let listed = (!here).then_some(Listed {
+                updated: node.updated,
+                first: seen,
+            });
             self.entries.push(Entry {
+                listed,
                 node: Arc::new(node),
                 condition,
                 seen,

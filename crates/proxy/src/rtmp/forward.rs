@@ -43,84 +43,105 @@ pub(super) struct Forwarding {
 }
 
 /// Forwards until one side ends.
-pub(super) async fn run(context: &Context, mut it: Forwarding) -> End {
+///
+/// What was needed on the way here is given back before the long part: a session that waits in the relay holds no buffer.
+pub(super) async fn run(context: &Context, it: Forwarding) -> End {
     let shutdown = context.core.shutdown();
-    let (session, stalled) = (Arc::clone(&it.session), it.stalled);
+    let hold = it.hold;
+    let ending = async {
+        tokio::select! {
+            () = hold.moved() => End::Moved,
+            () = shutdown.stopped() => End::Stopping,
+        }
+    };
+    let (session, stalled) = (it.session, it.stalled);
     let name = match (&it.path, &it.client) {
         (Path::Bytes { .. }, Transport::Plain(_)) => "splice",
         (Path::Bytes { .. }, Transport::Tls(_)) => "copy",
         (Path::Messages(_), _) => "messages",
     };
     session.note(|about| about.path = name);
-    let mut to_origin = std::mem::take(&mut it.to_origin);
-    let forwarding = async {
-        match (it.path, it.client) {
-            (
-                Path::Bytes {
-                    to_server,
-                    to_client,
+    let mut to_origin = it.to_origin;
+    let messages = match it.path {
+        Path::Messages(messages) => messages,
+        Path::Bytes {
+            to_server,
+            mut to_client,
+        } => {
+            to_origin.extend([to_server, it.from_client].concat());
+            to_client.extend(it.from_origin);
+            let first = First {
+                to_client,
+                to_origin,
+            };
+            let begun = Box::pin(first.deliver(it.client, it.origin, &session, stalled)).await;
+            let (client, origin) = match begun {
+                Ok(sides) => sides,
+                Err(end) => return end,
+            };
+            return match client {
+                Transport::Plain(client) => {
+                    let counters: Arc<dyn Counters> = Arc::clone(&session) as _;
+                    match context.relay.join(client, origin, counters, stalled) {
+                        Err(error) => End::ClientFailed(error),
+                        Ok(joined) => tokio::select! {
+                            ended = joined => ended.into(),
+                            end = ending => end,
+                        },
+                    }
+                }
+                Transport::Tls(client) => tokio::select! {
+                    end = Box::pin(copy(*client, origin, &session, stalled)) => end,
+                    end = ending => end,
                 },
-                client,
-            ) => {
-                to_origin.extend_from_slice(&to_server);
-                to_origin.extend_from_slice(&it.from_client);
-                let mut first = to_client;
-                first.extend_from_slice(&it.from_origin);
-                let first = (first, to_origin);
-                bytes(context, client, it.origin, &session, first, stalled).await
-            }
-            (Path::Messages(messages), client) => {
-                let read = (it.from_client, it.from_origin);
-                let sides = Sides {
-                    client,
-                    origin: it.origin,
-                    stalled,
-                };
-                sides.messages(*messages, &session, read, to_origin).await
-            }
+            };
         }
     };
+    let sides = Sides {
+        client: it.client,
+        origin: it.origin,
+        stalled,
+    };
+    let read = (it.from_client, it.from_origin);
     tokio::select! {
-        end = Box::pin(forwarding) => end,
-        () = it.hold.moved() => End::Moved,
-        () = shutdown.stopped() => End::Stopping,
+        end = Box::pin(sides.messages(*messages, &session, read, to_origin)) => end,
+        end = ending => end,
     }
 }
 
-/// Bytes that pass unseen. `first` is for the client and for the origin.
-async fn bytes(
-    context: &Context,
-    mut client: Transport,
-    mut origin: TcpStream,
-    session: &Arc<Session>,
-    first: (Vec<u8>, Vec<u8>),
-    stalled: Duration,
-) -> End {
-    let began = async {
-        client
-            .write_all(&first.0)
-            .await
-            .map_err(End::ClientFailed)?;
-        client.flush().await.map_err(End::ClientFailed)?;
-        origin.write_all(&first.1).await.map_err(End::OriginFailed)
-    };
-    match tokio::time::timeout(stalled, began).await {
-        Ok(Ok(())) => {}
-        Ok(Err(end)) => return end,
-        Err(_) => return End::Stalled("peer"),
-    }
-    count(&session.down, first.0.len());
-    count(&session.up, first.1.len());
-    drop(first);
-    match client {
-        Transport::Plain(client) => {
-            let counters: Arc<dyn Counters> = Arc::clone(session) as _;
-            match context.relay.join(client, origin, counters, stalled) {
-                Ok(joined) => joined.await.into(),
-                Err(error) => End::ClientFailed(error),
-            }
+/// What both sides get before bytes pass unseen.
+struct First {
+    to_client: Vec<u8>,
+    to_origin: Vec<u8>,
+}
+
+impl First {
+    async fn deliver(
+        self,
+        mut client: Transport,
+        mut origin: TcpStream,
+        session: &Session,
+        stalled: Duration,
+    ) -> Result<(Transport, TcpStream), End> {
+        let delivering = async {
+            client
+                .write_all(&self.to_client)
+                .await
+                .map_err(End::ClientFailed)?;
+            client.flush().await.map_err(End::ClientFailed)?;
+            origin
+                .write_all(&self.to_origin)
+                .await
+                .map_err(End::OriginFailed)
+        };
+        match tokio::time::timeout(stalled, delivering).await {
+            Ok(Ok(())) => {}
+            Ok(Err(end)) => return Err(end),
+            Err(_) => return Err(End::Stalled("peer")),
         }
-        Transport::Tls(client) => copy(*client, origin, session, stalled).await,
+        count(&session.down, self.to_client.len());
+        count(&session.up, self.to_origin.len());
+        Ok((client, origin))
     }
 }
 

@@ -102,6 +102,32 @@ fn a_state_that_lost_its_data_does_not_empty_the_cluster() {
 }
 
 #[test]
+fn origins_that_were_lost_with_all_others_have_time_to_register_again() {
+    let (mut roster, now) = (Roster::default(), weir_net::clock::now());
+    let all = |at| ["a", "b", "c"].map(|name| node(name, 1, 1935, at)).to_vec();
+    roster.listed(all(0), reading(now));
+    roster.listed(all(0), reading(now + SECOND));
+    // the first of them to register again is all there is
+    for seconds in 2..31 {
+        let listed = vec![node("b", 1, 1935, 9)];
+        roster.listed(listed, reading(now + SECOND * seconds));
+        assert_eq!(names(&see(&roster)), ["a", "b", "c"], "{seconds}");
+    }
+    roster.listed(vec![node("b", 1, 1935, 9)], reading(now + SECOND * 31));
+    assert_eq!(names(&see(&roster)), ["b"]);
+}
+
+#[test]
+fn an_origin_whose_lease_ends_as_another_registers_is_gone() {
+    let (mut roster, now) = (Roster::default(), weir_net::clock::now());
+    let (a, b) = (node("a", 1, 1935, 0), |at| node("b", 1, 1936, at));
+    roster.listed(vec![a.clone(), b(0)], reading(now));
+    roster.listed(vec![a, b(9)], reading(now + SECOND * 9));
+    roster.listed(vec![b(300)], reading(now + LEASE));
+    assert_eq!(names(&see(&roster)), ["b"]);
+}
+
+#[test]
 fn a_registration_counts_before_the_state_has_it() {
     let (mut roster, now) = (Roster::default(), weir_net::clock::now());
     let a = node("a", 1, 1935, 5);

@@ -56,6 +56,21 @@ async fn a_binding_whose_session_never_came_is_forgotten_too() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_binding_that_the_state_lost_is_that_of_the_sessions_here() {
+    let cluster = Cluster::of(&["a", "b", "c"]).await;
+    let proxy = cluster.proxy(1).await;
+    for stream in (0..6).map(key) {
+        let publisher = session(&proxy, &stream, Role::Publish).await;
+        let bound = cluster.claim_of(&stream).await.expect("bound");
+        let forgotten = cluster.state.memory.forget(&stream, &bound).await;
+        forgotten.expect("memory");
+        assert_eq!(proxy.play_at(&stream).await, bound);
+        assert_eq!(cluster.claim_of(&stream).await, Some(bound));
+        drop(publisher);
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn bindings_stay_for_ever_if_that_is_wanted() {
     let cluster = Cluster::of(&["a"]).await;
     let proxy = cluster.proxy_with(Options {
