@@ -66,6 +66,26 @@ pub fn packets(tool: Tool, input: &str) -> Vec<Packet> {
     capture.packets()
 }
 
+/// The frames of `input` with their times and hashes, a line each, in ffmpeg's own words: to be compared with those of
+/// another reading, whatever the container's clock. `options` come before the input, `until` behind it, such as
+/// `-t 3`. Panics when `tool` fails.
+pub fn frames(tool: Tool, options: &[&str], input: &str, until: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("frames");
+    let mut command = tool.command(["-nostdin", "-loglevel", "warning", "-copyts"]);
+    command.args(options).args(["-i", input]);
+    command
+        .args(["-map", "0:v?", "-map", "0:a?", "-c", "copy"])
+        .args(until);
+    command
+        .args(["-f", "framehash", "-hash", "md5", "-y"])
+        .arg(&file);
+    Process::spawn(&mut command).succeed();
+    let text = fs::read_to_string(file).expect("ffmpeg wrote it");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
 fn parse(hashes: &str, crcs: &str) -> Vec<Packet> {
     let kinds: HashMap<&str, Kind> = hashes
         .lines()

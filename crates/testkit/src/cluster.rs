@@ -14,6 +14,9 @@ use crate::weir::Weir;
 /// Time between two questions to an API, which tells no events.
 const POLL: Duration = Duration::from_millis(20);
 
+/// All streams of an origin; unless it is told so, an answer has only some.
+const ALL_STREAMS: &str = "/api/v1/streams?count=1000";
+
 /// Shortest that an origin takes: proxies that come back learn of it soon.
 const HEARTBEAT: &str = "1s";
 
@@ -30,6 +33,10 @@ pub struct Settings<'a> {
     pub origin_args: &'a [&'a str],
     /// Arguments of each proxy.
     pub proxy_args: &'a [&'a str],
+    /// Password of the Redis.
+    pub password: Option<&'a str>,
+    /// Secret that the proxies ask for where origins register and operators look.
+    pub token: Option<&'a str>,
 }
 
 impl Default for Settings<'_> {
@@ -40,6 +47,8 @@ impl Default for Settings<'_> {
             redis: true,
             origin_args: &[],
             proxy_args: &[],
+            password: None,
+            token: None,
         }
     }
 }
@@ -95,21 +104,32 @@ impl Cluster {
             settings.redis || settings.proxies < 2,
             "several proxies share their state in Redis"
         );
-        let redis = settings.redis.then(redis::Server::start);
+        let redis = settings.redis.then(|| {
+            redis::Server::start_with(redis::Settings {
+                password: settings.password.map(str::to_owned),
+                ..redis::Settings::default()
+            })
+        });
         let url = redis.as_ref().map(redis::Server::url);
         let mut proxy_args = Vec::new();
         if let Some(url) = &url {
             proxy_args.extend(["--cluster-state", "redis", "--redis-url", url]);
         }
+        if let Some(token) = settings.token {
+            proxy_args.extend(["--proxy-token", token]);
+        }
         proxy_args.extend(settings.proxy_args);
         let proxies: Vec<Proxy> = (0..settings.proxies)
-            .map(|_| Proxy::start(binary, &proxy_args))
+            .map(|_| Proxy::start(binary, &proxy_args).with_token(settings.token))
             .collect();
         let urls = proxies.iter().map(register_url);
         let mut origin_args: Vec<String> = urls
             .flat_map(|url| ["--heartbeat-urls".to_owned(), url])
             .collect();
         origin_args.extend(["--heartbeat-interval", HEARTBEAT].map(str::to_owned));
+        if let Some(token) = settings.token {
+            origin_args.extend(["--heartbeat-token", token].map(str::to_owned));
+        }
         origin_args.extend(settings.origin_args.iter().map(|arg| (*arg).to_owned()));
         let mut cluster = Self {
             binary: binary.to_owned(),
@@ -147,6 +167,16 @@ impl Cluster {
     /// The origin with this number.
     pub fn origin(&self, number: usize) -> &Weir {
         &self.origins[number]
+    }
+
+    /// How many origins there are, those that have ended included.
+    pub fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// How many proxies there are, those that have ended included.
+    pub fn proxies(&self) -> usize {
+        self.proxies.len()
     }
 
     /// The Redis. Panics where the state is in memory.
@@ -224,15 +254,37 @@ impl Cluster {
     }
 
     fn publishes(&self, number: usize, name: &str) -> bool {
+        self.published_at(number).iter().any(|found| found == name)
+    }
+
+    /// The names of streams `live/…` that have a publisher at an origin; none where it has ended.
+    pub fn published_at(&self, number: usize) -> Vec<String> {
         let origin = self.origin(number);
         if origin.process().has_ended() {
-            return false;
+            return Vec::new();
         }
-        let answer = origin.api("GET", "/api/v1/streams").json();
+        let answer = origin.api("GET", ALL_STREAMS).json();
         let streams = answer["streams"].as_array().cloned().unwrap_or_default();
-        streams.iter().any(|stream| {
-            stream["name"] == name && stream["app"] == "live" && stream["publish"]["active"] == true
-        })
+        let streams = streams
+            .iter()
+            .filter(|stream| stream["app"] == "live" && stream["publish"]["active"] == true);
+        streams
+            .filter_map(|stream| stream["name"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// The id under which proxies know an origin that they have.
+    pub fn id_of(&self, number: usize) -> String {
+        let running = self.proxies.iter();
+        let mut running = running.filter(|proxy| !proxy.process().has_ended());
+        let proxy = running.next().expect("a proxy runs");
+        let answer = proxy.system("GET", "/api/v1/origins").json();
+        let origins = answer["origins"].as_array().cloned().unwrap_or_default();
+        let pid = self.origin(number).process().pid().to_string();
+        let found = origins.iter().find(|origin| origin["pid"] == pid.as_str());
+        let id = found.and_then(|origin| origin["id"].as_str());
+        id.unwrap_or_else(|| panic!("no origin {number} in {answer}"))
+            .to_owned()
     }
 
     /// Fails when a member that was not ended has, or one panicked.

@@ -3,7 +3,7 @@
 //! Owns: its folder, configuration and process. Does not: know what it balances.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -40,12 +40,21 @@ pub struct Haproxy {
 impl Haproxy {
     /// Starts one on a free port of loopback that deals connections out to `servers` in turn.
     pub fn start(mode: Mode, servers: &[SocketAddr]) -> Self {
+        Self::run(mode, None, servers)
+    }
+
+    /// As [`Haproxy::start`], with the address it connects from, which tells it from other peers on the same machine.
+    pub fn start_from(mode: Mode, source: IpAddr, servers: &[SocketAddr]) -> Self {
+        Self::run(mode, Some(source), servers)
+    }
+
+    fn run(mode: Mode, source: Option<IpAddr>, servers: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // it cannot be given port 0; two that were free a moment ago nearly always still are
         let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
         let [address, ready] = sockets.map(|socket| socket.local_addr().expect("it is bound"));
         let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, configuration(mode, address, ready, servers)).expect("a file");
+        fs::write(&file, configuration(mode, address, ready, source, servers)).expect("a file");
         let mut command = Tool::Haproxy.command(["-db", "-f"]);
         let process = Process::spawn(command.arg(&file));
         let haproxy = Self {
@@ -95,8 +104,12 @@ fn configuration(
     mode: Mode,
     address: SocketAddr,
     ready: SocketAddr,
+    source: Option<IpAddr>,
     servers: &[SocketAddr],
 ) -> String {
+    let source = source
+        .map(|address| format!(" source {address}"))
+        .unwrap_or_default();
     let (option, send) = match mode {
         Mode::Plain => ("", ""),
         Mode::Splice => ("  option splice-auto\n", ""),
@@ -111,7 +124,7 @@ fn configuration(
          backend servers\n  mode tcp\n{option}"
     );
     for (number, server) in servers.iter().enumerate() {
-        text.push_str(&format!("  server s{number} {server}{send}\n"));
+        text.push_str(&format!("  server s{number} {server}{send}{source}\n"));
     }
     text
 }

@@ -3,12 +3,16 @@
 //! Owns: requests, answers with their bodies, and the unmasked side of WebSocket (RFC 6455), independent of the
 //! server's code. Does not: follow redirects or keep cookies.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
 use crate::PATIENCE;
+use crate::process::Process;
+use crate::tools::Tool;
 
 /// A connection.
 #[derive(Debug)]
@@ -58,6 +62,31 @@ impl Answer {
 /// Asks once, on a connection of its own.
 pub fn request(host: SocketAddr, method: &str, path: &str) -> Answer {
     Client::connect(host).request(method, path, &[])
+}
+
+/// What curl gets with `args`, which name the address. Panics when curl fails; an error's status is no failure.
+pub fn curl<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Answer {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [head, body] = ["head", "body"].map(|name| folder.path().join(name));
+    let mut command = Tool::Curl.command(["-sS", "-D"]);
+    command.arg(&head).arg("-o").arg(&body).args(args);
+    Process::spawn(&mut command).succeed();
+    let head = fs::read_to_string(head).expect("curl wrote it");
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    Answer {
+        head: Head {
+            status: status.expect("a status line"),
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+                .collect(),
+        },
+        // where nothing came, curl makes no file
+        body: fs::read(body).unwrap_or_default(),
+    }
 }
 
 impl Client {

@@ -22,7 +22,10 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A running proxy; also a [`Weir`], for its process and its log.
 #[derive(Debug)]
-pub struct Proxy(Weir);
+pub struct Proxy {
+    weir: Weir,
+    token: Option<String>,
+}
 
 /// The command of a proxy on free ports of loopback that logs all for machines; `args` come last.
 pub fn proxy(binary: &str, args: &[&str]) -> Command {
@@ -63,12 +66,21 @@ impl Proxy {
 
     /// Waits until a proxy that was started otherwise listens on `count` addresses.
     pub fn adopt(process: Process, count: usize) -> Self {
-        Self(Weir::adopt(process, count))
+        Self {
+            weir: Weir::adopt(process, count),
+            token: None,
+        }
+    }
+
+    /// The same, asked with this token from now on.
+    pub fn with_token(mut self, token: Option<&str>) -> Self {
+        self.token = token.map(str::to_owned);
+        self
     }
 
     /// The address that the listener of this name, such as `rtmp` or `system`, listens on.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        self.0.address_of(&format!("proxy.{name}_listen"))
+        self.weir.address_of(&format!("proxy.{name}_listen"))
     }
 
     /// RTMP address of the stream `live/name`.
@@ -83,7 +95,25 @@ impl Proxy {
 
     /// An answer of the system API.
     pub fn system(&self, method: &str, path: &str) -> Answer {
-        http::request(self.listener("system"), method, path)
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|one| ("authorization", one.as_str()))
+            .collect();
+        http::Client::connect(self.listener("system")).request(method, path, &headers)
+    }
+
+    /// Waits until so many sessions, `play` or `publish` by `role`, run through this proxy, HTTP players that wait for
+    /// their stream included. For origins that cannot be asked, and for clients that come first.
+    pub fn sessions(&self, role: &str, count: usize) {
+        self.shows("/api/v1/sessions?count=100", |answer| {
+            let sessions = answer["sessions"].as_array();
+            let all = sessions.into_iter().flatten();
+            let waits = |one: &Value| one["protocol"] == "http" || one["protocol"] == "https";
+            let runs = |one: &Value| one["origin"].is_string() && one["path"] != "";
+            let counts = |one: &&Value| one["role"] == role && (waits(one) || runs(one));
+            all.filter(counts).count() == count
+        });
     }
 
     /// Asks the system API until the answer is as wanted. Panics when it never is.
@@ -105,7 +135,7 @@ impl Deref for Proxy {
     type Target = Weir;
 
     fn deref(&self) -> &Weir {
-        &self.0
+        &self.weir
     }
 }
 

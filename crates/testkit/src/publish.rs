@@ -63,7 +63,12 @@ pub fn gst(media: Media, url: &str) -> Process {
     gst_pipeline(media, &format!("rtmp2sink location={url}"))
 }
 
-/// What [`gst`] publishes, written to `file`.
+/// As [`gst`] with the older `rtmpsink`, which is librtmp as OBS and many boxes have it.
+pub fn librtmp(media: Media, url: &str) -> Process {
+    gst_pipeline(media, &format!("rtmpsink location={url}"))
+}
+
+/// What [`gst`] and [`librtmp`] publish, written to `file`.
 pub fn gst_to_file(media: Media, file: &std::path::Path) {
     gst_pipeline(media, &format!("filesink location={}", file.display())).succeed();
 }
