@@ -123,8 +123,8 @@ impl fmt::Debug for Hold {
 }
 
 impl Hold {
-    /// Resolves when the stream that this viewer waits for is bound to another origin than its own: there is nothing to be
-    /// had here. Never resolves for a publisher, nor for a viewer of a stream that is bound to its origin: if such a stream
+    /// Resolves when the stream that this viewer waits for is to be had: it is bound to another origin than its own, and
+    /// that is well. Never resolves for a publisher, nor for a viewer of a stream that is bound to its origin: if such a stream
     /// is bound again, the old publisher may still be there. May be dropped and called again.
     pub async fn moved(&self) {
         if !self.waits {
@@ -137,8 +137,8 @@ impl Hold {
             notified.as_mut().enable();
             match self.directory.holds.binding(&self.stream).0 {
                 Some(node) if node == self.node => std::future::pending().await,
-                Some(_) => return,
-                None => notified.await,
+                Some(node) if self.directory.usable(&node).is_some() => return,
+                _ => notified.await,
             }
         }
     }
@@ -212,9 +212,9 @@ impl Directory {
     /// Chooses the origin of `stream` for a session with `role`, among those that are not in `tried`.
     ///
     /// A publisher binds the stream; a viewer goes where it is bound, or waits where its publisher is most likely to
-    /// come, without binding it. A binding to an origin that is dead or was tried in vain is replaced; but not for a
-    /// viewer while the stream is published there through this proxy and the origin is well when it is asked once more:
-    /// there is nothing to be had elsewhere. Waits no longer than the state does, and for one probe.
+    /// come, without binding it. A publisher replaces a binding to an origin that is dead or was tried in vain; a viewer
+    /// only one to an origin that is no longer registered, and otherwise waits likewise. Waits no longer than the state
+    /// does.
     pub async fn place(
         &self,
         stream: &Key,

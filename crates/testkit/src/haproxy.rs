@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn it_connects_from_where_it_is_told() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let source = "127.0.0.3".parse().unwrap();
+        let servers = [server.local_addr().unwrap()];
+        let haproxy = Haproxy::start_from(Mode::Plain, source, &servers);
+        let _client = TcpStream::connect(haproxy.address()).unwrap();
+        assert_eq!(server.accept().unwrap().1.ip(), source);
+    }
+
+    #[test]
     fn headers_of_both_versions_say_who_it_is() {
         let (bytes, client) = seen(Mode::ProxyV1);
         let text = String::from_utf8(bytes).unwrap();

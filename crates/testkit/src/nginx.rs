@@ -132,3 +132,28 @@ fn files(address: SocketAddr) -> String {
          location ~ ^/moved-absolutely/(.*) {{ return 302 http://{address}/live/$1; }} }} }}\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::curl;
+
+    #[test]
+    fn an_origin_serves_files_and_refuses_redirects_and_reports() {
+        let nginx = Nginx::origin();
+        fs::write(nginx.files().join("live/s.ts"), "a segment").unwrap();
+        let ask = |path: &str| curl([format!("http://{}{path}", nginx.http())]);
+        let file = ask("/live/s.ts");
+        assert_eq!((file.head.status, file.text().as_str()), (200, "a segment"));
+        assert_eq!(file.head.header("content-type"), Some("video/mp2t"));
+        assert_eq!(ask("/denied/s.ts").head.status, 403);
+        for path in ["/moved/s.ts", "/moved-absolutely/s.ts"] {
+            let moved = ask(path).head;
+            assert_eq!(moved.status, 302);
+            let to = moved.header("location").unwrap_or_default().to_owned();
+            assert_eq!(to, format!("http://{}/live/s.ts", nginx.http()));
+        }
+        let asked = ask("/asked/s.flv?a=b").text();
+        assert!(asked.starts_with("query a=b\nrange \n"), "{asked}");
+    }
+}

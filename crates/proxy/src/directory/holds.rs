@@ -59,6 +59,16 @@ impl Entry {
         self.shares.iter().any(|share| share.node == *node)
     }
 
+    /// The sessions for which the binding is to be looked up: all while it is not known for sure, else those that are
+    /// elsewhere.
+    fn to_look_up(&self) -> Option<&Share> {
+        if self.claim.is_none() || self.unsure {
+            return self.shares.first();
+        }
+        let mut shares = self.shares.iter();
+        shares.find(|share| self.claim_changes(&share.node) && share.viewers > 0)
+    }
+
     fn claim_changes(&self, node: &NodeId) -> bool {
         self.claim.as_ref() != Some(node)
     }
@@ -85,7 +95,7 @@ pub(super) struct Waiting {
     pub(super) stream: Key,
     /// Where its sessions are.
     pub(super) node: NodeId,
-    /// Nobody has bound it.
+    /// They wait there without a binding.
     pub(super) unclaimed: bool,
     /// It is time to say again that viewers wait.
     pub(super) expect: bool,
@@ -222,6 +232,15 @@ impl Holds {
         });
     }
 
+    /// Lets those who wait for `stream` look once more.
+    pub(super) fn wake(&self, stream: &Key) {
+        self.with(stream, |shard| {
+            if let Some(entry) = shard.get(stream) {
+                entry.moved.notify_waiters();
+            }
+        });
+    }
+
     /// The binding of `stream` was struck off.
     pub(super) fn forget(&self, stream: &Key) {
         self.with(stream, |shard| {
@@ -247,15 +266,6 @@ impl Holds {
         })
     }
 
-    /// Whether `stream` is published at `node` through this proxy.
-    pub(super) fn publishes(&self, stream: &Key, node: &NodeId) -> bool {
-        self.with(stream, |shard| {
-            let shares = shard.get(stream).map(|entry| entry.shares.as_slice());
-            let mut shares = shares.unwrap_or_default().iter();
-            shares.any(|share| share.node == *node && share.publishers > 0)
-        })
-    }
-
     /// Streams that have sessions where they are bound.
     pub(super) fn held(&self) -> Vec<(Key, NodeId)> {
         let mut held = Vec::with_capacity(self.len());
@@ -269,28 +279,26 @@ impl Holds {
         held
     }
 
-    /// At most `limit` streams whose binding is not known, or not for sure; `round` is counted up from call to call, so
-    /// that all get their turn.
+    /// At most `limit` streams whose binding is not known, or not for sure, or is not where viewers are; `round` is
+    /// counted up from call to call, so that all get their turn.
     pub(super) fn waiting(&self, limit: usize, round: usize, now: Instant) -> Vec<Waiting> {
         let mut waiting = Vec::new();
         let shards = self.shards.iter().cycle().skip(round % SHARDS);
         for shard in shards.take(SHARDS) {
             for (stream, entry) in &*shard.lock() {
-                if entry.claim.is_some() && !entry.unsure {
+                let Some(share) = entry.to_look_up() else {
                     continue;
-                }
+                };
                 if waiting.len() >= limit {
                     return waiting;
                 }
-                if let Some(share) = entry.shares.first() {
-                    let unclaimed = entry.claim.is_none();
-                    waiting.push(Waiting {
-                        stream: stream.clone(),
-                        node: share.node.clone(),
-                        unclaimed,
-                        expect: unclaimed && entry.expect_due <= now,
-                    });
-                }
+                let unclaimed = entry.claim_changes(&share.node);
+                waiting.push(Waiting {
+                    stream: stream.clone(),
+                    node: share.node.clone(),
+                    unclaimed,
+                    expect: unclaimed && entry.expect_due <= now,
+                });
             }
         }
         waiting
@@ -400,7 +408,8 @@ mod tests {
         assert_eq!(holds.binding(&stream).0, None);
         assert!(holds.claimed(&stream, &node("b"), false));
         assert_eq!(holds.binding(&stream).0, Some(node("b")));
-        assert!(holds.waiting(9, 0, due).is_empty());
+        let waiting = holds.waiting(9, 0, due);
+        assert!(matches!(&waiting[..], [one] if one.node == a && one.unclaimed));
         assert_eq!(holds.bound(&stream), None, "its sessions are elsewhere");
         // its end is not that of the binding
         holds.remove(&stream, &a, Role::Play);

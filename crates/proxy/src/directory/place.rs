@@ -10,9 +10,8 @@ use std::sync::atomic::Ordering;
 use weir_cluster::placement::{self, Candidate};
 use weir_cluster::{Claim, Key, NodeId, Service, StateError};
 
-use super::condition::Finding;
 use super::roster::{Origin, Picture, Standing};
-use super::{Directory, PlaceError, Placed, probe};
+use super::{Directory, PlaceError, Placed};
 use crate::sessions::Role;
 
 /// Times that a binding is fought for: each one lost means that another proxy has just bound the stream to an origin that
@@ -118,7 +117,7 @@ impl Directory {
         }
         let decided = match decided {
             Some(decided) => decided,
-            None => self.place_alone(wish).await,
+            None => self.place_alone(wish),
         };
         if let Err(error) = &decided {
             self.metrics.picked(match error {
@@ -152,8 +151,8 @@ impl Directory {
                         self.learn(wish.stream, claim, false);
                         return Ok(self.placed(&origin, wish, Some(claim), "claimed"));
                     }
-                    if !self.may_rebind(wish, claim).await {
-                        return Ok(Err(PlaceError::NoOrigin));
+                    if !wish.binds() && self.is_present(&claim.node) {
+                        return self.place_waiting(wish, found.expected.as_ref()).await;
                     }
                 }
                 None => {
@@ -198,7 +197,8 @@ impl Directory {
         wish.reaches(&origin).then_some(origin)
     }
 
-    /// Places a viewer of a stream that nobody has bound: where others wait, else where all proxies would let it wait.
+    /// Places a viewer of a stream that nobody has bound, or whose origin is not to be had: where others wait, else where
+    /// all proxies would let it wait.
     async fn place_waiting(
         &self,
         wish: &Wish<'_>,
@@ -223,7 +223,7 @@ impl Directory {
     }
 
     /// Decides by what is known here, and by rendezvous.
-    async fn place_alone(&self, wish: &Wish<'_>) -> Result<Placed, PlaceError> {
+    fn place_alone(&self, wish: &Wish<'_>) -> Result<Placed, PlaceError> {
         let picture = self.picture.load_full();
         let known = self.known.get(wish.stream);
         if let Some(claim) = &known
@@ -232,11 +232,6 @@ impl Directory {
         {
             return self.placed(origin, wish, Some(claim), "claimed_alone");
         }
-        if let Some(claim) = &known
-            && !self.may_rebind(wish, claim).await
-        {
-            return Err(PlaceError::NoOrigin);
-        }
         let open = Open::of(&picture, wish)?;
         let successor = known
             .as_ref()
@@ -244,7 +239,8 @@ impl Directory {
             .and_then(|origin| open.with_id(&origin.node.id));
         let origin = successor.or_else(|| open.rendezvous(wish.stream));
         let origin = origin.ok_or(PlaceError::NoOrigin)?;
-        if known.is_none() && !wish.binds() {
+        let stands = |claim: &Claim| self.is_present(&claim.node);
+        if !wish.binds() && known.as_ref().is_none_or(stands) {
             return self.placed(origin, wish, None, "waiting_alone");
         }
         let claim = Claim {
@@ -255,23 +251,13 @@ impl Directory {
         self.placed(origin, wish, Some(&claim), "bound_alone")
     }
 
-    /// Whether a binding that led nowhere may be replaced for this session. One failed dial of one viewer must not send all
-    /// later ones to where the publisher is not: while the stream is published there through this proxy, the origin is
-    /// asked once more.
-    async fn may_rebind(&self, wish: &Wish<'_>, claim: &Claim) -> bool {
-        if wish.binds() || !self.holds.publishes(wish.stream, &claim.node) {
-            return true;
-        }
-        let origin = self.picture.load().get(&claim.node).cloned();
-        let Some(origin) = origin.filter(|origin| origin.standing == Standing::Present) else {
-            return true;
-        };
-        let Some(target) = probe::target(&origin.node) else {
-            return true;
-        };
-        let limit = self.options.probe_timeout;
-        let found = probe::probe(&origin.node.host, target, true, limit).await;
-        !matches!(found, Finding::Well(_))
+    /// Whether this origin's registration stands, well or not. Only publishers replace bindings to such an origin: its
+    /// publisher may be there after all, when one failed dial of one viewer, or a moment in which it hung, is over. A
+    /// viewer waits where the publisher is most likely to come, and is told when it is to be had elsewhere.
+    fn is_present(&self, id: &NodeId) -> bool {
+        let picture = self.picture.load();
+        let origin = picture.get(id);
+        origin.is_some_and(|origin| origin.standing == Standing::Present)
     }
 
     /// Chooses the origin that a stream is to be bound to: that which took the place of the old one, that where viewers

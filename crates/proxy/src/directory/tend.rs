@@ -260,7 +260,8 @@ impl Directory {
         }
     }
 
-    /// Looks up streams whose viewers wait, and those bound while the state was away.
+    /// Looks up streams whose viewers wait, and those bound while the state was away. Viewers look again each time: the
+    /// origin of their stream may be well again.
     pub(super) async fn look_up_waiting(&self, round: usize) {
         if !self.link.is_up() {
             return;
@@ -270,9 +271,13 @@ impl Directory {
             let Ok(found) = self.ask("find", self.state.find(&one.stream)).await else {
                 return;
             };
+            let mut is_had = false;
             if let Some(claim) = found.claim {
                 self.learn(&one.stream, &claim, false);
-            } else if one.unclaimed && one.expect {
+                is_had = claim.node == one.node || self.usable(&claim.node).is_some();
+                self.holds.wake(&one.stream);
+            }
+            if !is_had && one.unclaimed && one.expect {
                 let ttl = self.options.expect_ttl;
                 let noting = self.state.expect(&one.stream, &one.node, ttl);
                 if self.ask("expect", noting).await.is_err() {

@@ -233,6 +233,13 @@ impl Proxy {
         self.play(stream).await.expect("an origin").node.id.clone()
     }
 
+    /// The origin is found well.
+    fn well(&self, id: &NodeId) {
+        let picture = self.picture.load();
+        let origin = picture.get(id).expect("it is known");
+        origin.condition.relocated(self.now());
+    }
+
     /// The value of a counter or gauge; 0 when it is not there.
     fn count(&self, name: &str) -> f64 {
         let mut text = String::new();

@@ -380,3 +380,26 @@ fn the_streams_of_a_restarted_origin_meet_again() {
     streams.finish(&touched);
     cluster.assert_well(&[]);
 }
+/// A stream whose origin hung, was bound elsewhere for a viewer, and came back: whoever looks sees it again.
+#[test]
+fn a_stream_is_seen_again_after_its_origin_hung() {
+    let settings = Settings {
+        proxy_args: &["--proxy-answer-timeout", "1s"],
+        ..Settings::default()
+    };
+    let cluster = Cluster::start_with(BINARY, &settings);
+    let streams = Streams::start(&cluster, "s", 4);
+    let name = streams.iter().next().expect("one").0.clone();
+    let home = cluster.origin_of(&name);
+    cluster.stop(Member::Origin(home));
+    let proxies = [0, 1].map(|number| cluster.proxy(number).listener("rtmp"));
+    for proxy in proxies {
+        drop(Link::play(proxy, &name)); // binds the stream to another origin
+    }
+    cluster.cont(Member::Origin(home));
+    cluster.await_origins(3);
+    for proxy in proxies {
+        let viewer = Client::play(&[proxy], &name);
+        viewer.until("a frame", |log| log.last().is_some()); // never: it is sent to the new origin, the publisher is at the old
+    }
+}

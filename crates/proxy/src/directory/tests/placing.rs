@@ -91,7 +91,9 @@ async fn a_failed_dial_goes_on_with_another_origin_and_binds_again() {
     for _ in 0..2 {
         let last = tried.last().expect("one").clone();
         one.failed(&last, false);
-        let next = one.place(&key(1), Role::Play, Service::Rtmp, &tried).await;
+        let next = one
+            .place(&key(1), Role::Publish, Service::Rtmp, &tried)
+            .await;
         let next = next.expect("another").node.id.clone();
         assert!(!tried.contains(&next));
         assert_eq!(cluster.claim_of(&key(1)).await, Some(next.clone()));
@@ -101,6 +103,38 @@ async fn a_failed_dial_goes_on_with_another_origin_and_binds_again() {
     let none = one.place(&key(1), Role::Play, Service::Rtmp, &tried).await;
     assert_eq!(none.err(), Some(PlaceError::NoOrigin));
     assert_eq!(one.count("weir_cluster_rebinds_total"), 2.0);
+}
+
+/// A viewer that fails at the origin of its stream waits elsewhere and binds nothing: the publisher may still be there. Who
+/// publishes next comes to where viewers wait, and a viewer is told when its stream is to be had.
+#[tokio::test(flavor = "current_thread")]
+async fn viewers_leave_a_binding_alone() {
+    let cluster = Cluster::of(&["a", "b", "c"]).await;
+    let (one, other) = (cluster.proxy(1).await, cluster.proxy(2).await);
+    let home = one.publish_at(&key(1)).await;
+    one.failed(&home, true);
+    other.failed(&home, true);
+    let tried = [home.clone()];
+    let waits = one.place(&key(1), Role::Play, Service::Rtmp, &tried).await;
+    let waits = waits.expect("another");
+    assert_eq!(waits.claim, None);
+    assert_eq!(cluster.claim_of(&key(1)).await, Some(home.clone()));
+    assert_eq!(
+        other.play_at(&key(1)).await,
+        waits.node.id,
+        "all wait together"
+    );
+    let waiting = one.hold(&key(1), &waits, Role::Play);
+    // the origin is well again, and so is the stream
+    for proxy in [&one, &other] {
+        proxy.well(&home);
+        assert_eq!(proxy.play_at(&key(1)).await, home);
+    }
+    one.look_up_waiting(0).await;
+    waiting.moved().await;
+    // it is not: the publisher has gone to where viewers wait
+    other.failed(&home, false);
+    assert_eq!(other.publish_at(&key(1)).await, waits.node.id);
 }
 
 #[tokio::test(flavor = "current_thread")]

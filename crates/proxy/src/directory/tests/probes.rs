@@ -221,33 +221,6 @@ async fn a_fixed_origin_drains_and_takes_part_again() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn one_failed_viewer_does_not_move_a_stream_whose_origin_is_well() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let proxy = proxy_with(shallow());
-    let (well, other) = (at(&listener), node("b"));
-    proxy.register(well.clone()).await.expect("room");
-    let placed = proxy.publish(&key(1)).await.expect("an origin");
-    let publisher = proxy.hold(&key(1), &placed, Role::Publish);
-    proxy.register(other.clone()).await.expect("room");
-    proxy.failed(&well.id, false);
-    let tried = [well.id.clone()];
-    let stream = key(1);
-    let again = proxy.place(&stream, Role::Play, Service::Rtmp, &tried);
-    let answer = async { shake(listener.accept().await.expect("a probe").0).await };
-    let (again, ()) = tokio::join!(again, answer);
-    assert_eq!(again.err(), Some(PlaceError::NoOrigin));
-    let bound = proxy.state.find(&key(1)).await.expect("memory").claim;
-    assert_eq!(bound.map(|claim| claim.node), Some(well.id.clone()));
-    // when it is really gone, what is left of its sessions does not count
-    drop(listener);
-    let again = proxy
-        .place(&key(1), Role::Play, Service::Rtmp, &tried)
-        .await;
-    assert_eq!(again.map(|placed| placed.node.id.clone()), Ok(other.id));
-    drop(publisher);
-}
-
-#[tokio::test(flavor = "current_thread")]
 async fn the_end_releases_what_is_left() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let proxy = proxy_with(shallow());
