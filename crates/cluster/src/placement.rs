@@ -56,7 +56,7 @@ impl Candidate {
             return 1.0;
         }
         let before = f64::from(load.sessions.max(1));
-        reported * (before + f64::from(self.added)) / before
+        reported.max(LEAST_CPU) * (before + f64::from(self.added)) / before
     }
 
     /// Whether it is less loaded than `other`: by their shares if they differ and both are known, else by sessions for
@@ -72,6 +72,9 @@ impl Candidate {
         weighed(self, other) < weighed(other, self)
     }
 }
+
+/// What an idle node counts as using: of nothing, any number of added sessions would stay nothing.
+const LEAST_CPU: f64 = 0.01;
 
 /// Shares of load that differ by less are the same: CPU readings of idle machines differ by that much from one second to
 /// the next.
