@@ -111,7 +111,8 @@ async fn attempt(
             what: error.to_string(),
         })?;
         let prefix = hand_over::prefix(asked.settings.hand_over, asked.session.client, address);
-        open(asked, opening, stream, prefix).await
+        let is_waiting = asked.role() == Role::Play && placed.claim.is_none();
+        open(asked, opening, stream, prefix, is_waiting).await
     };
     let leaving = async {
         loop {
@@ -129,12 +130,13 @@ async fn attempt(
     }
 }
 
-/// Says the opening again, up to the origin's answer.
+/// Says the opening again, up to the origin's answer. `is_waiting` for a player of what nobody has published.
 async fn open(
     asked: &Asked<'_>,
     opening: &Opening,
     mut stream: TcpStream,
     mut out: Vec<u8>,
+    is_waiting: bool,
 ) -> Result<(Upstream, TcpStream, Vec<u8>), Failure> {
     let config = UpstreamConfig {
         max_message_bytes: asked.settings.max_message_bytes,
@@ -163,7 +165,18 @@ async fn open(
             Ok(Err(error)) => return Err(broken(&upstream, &error)),
             Err(_) => {
                 let late = upstream.handle_timeout(clock::now()).err();
+                let in_play = matches!(
+                    late,
+                    Some(weir_rtmp::Error::Timeout {
+                        phase: weir_rtmp::Phase::Request,
+                        ..
+                    })
+                );
                 let what = late.map_or_else(|| "no answer".to_owned(), |late| late.to_string());
+                // some origins answer a player when its publisher comes: that nobody has is not their fault
+                if in_play && is_waiting {
+                    return Err(Failure::Final(End::Origin(what)));
+                }
                 let answered = true;
                 return Err(Failure::Dead { answered, what });
             }

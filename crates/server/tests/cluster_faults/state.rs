@@ -177,7 +177,16 @@ fn a_redis_that_is_full() {
 fn origins_that_redis_forgot_are_there_until_they_register_again() {
     let redis = redis::Server::start();
     let url = redis.url();
-    let args = ["--cluster-state", "redis", "--redis-url", &url];
+    // claims are held three times in that time, so that the lost ones are back soon
+    let idle = ["--cluster-claim-idle", "3s"];
+    let args = [
+        "--cluster-state",
+        "redis",
+        "--redis-url",
+        &url,
+        idle[0],
+        idle[1],
+    ];
     let proxies = [(); 2].map(|()| Proxy::start(BINARY, &args));
     let rtmp = proxies.each_ref().map(|proxy| proxy.listener("rtmp"));
     let origins = ["a", "b", "c"].map(|name| (name, Weir::start(BINARY, &[])));
