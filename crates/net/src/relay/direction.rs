@@ -204,3 +204,61 @@ impl Direction {
         self.held = Held::Nothing;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Two ends of a connection; the first does not block.
+    fn ends() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let far = TcpStream::connect(listener.local_addr().expect("bound")).expect("connects");
+        let (near, _) = listener.accept().expect("accepts");
+        near.set_nonblocking(true).expect("a socket");
+        (near, far)
+    }
+
+    /// Small pieces are copied; what a full receiver leaves of one is kept and comes in its order.
+    #[test]
+    fn what_is_left_of_a_copied_piece_arrives_whole() {
+        const PIECE: usize = 9973;
+        let ((from, mut sender), (to, mut receiver)) = (ends(), ends());
+        let (mut direction, mut pipes) = (Direction::new(), Pipes::default());
+        // a byte that is lost is a failure, not a wait without end
+        let patience = Some(std::time::Duration::from_secs(10));
+        receiver.set_read_timeout(patience).expect("a socket");
+        let mut scratch = vec![0; COPY_BYTES];
+        let pattern = |at: usize| (at % 251) as u8;
+        let mut sent = 0;
+        while !direction.is_held() {
+            let piece: Vec<u8> = (sent..sent + PIECE).map(pattern).collect();
+            sender.write_all(&piece).expect("taken");
+            sent += PIECE;
+            let moved = direction.pump(&from, &to, &mut pipes, &mut scratch);
+            assert!(
+                matches!(moved, Moved::Through(_) | Moved::Held(_)),
+                "{moved:?}"
+            );
+        }
+        assert!(
+            matches!(direction.held, Held::Copied { .. }),
+            "{direction:?}"
+        );
+        let mut received = vec![0; sent];
+        let mut got = 0;
+        while got < sent {
+            let rest = received.get_mut(got..).expect("within");
+            got += receiver.read(rest).expect("arrives");
+            if direction.is_held() {
+                direction.flush(&to, &mut pipes);
+            } else {
+                direction.pump(&from, &to, &mut pipes, &mut scratch);
+            }
+        }
+        let right = |(at, &byte): (usize, &u8)| byte == pattern(at);
+        assert!(received.iter().enumerate().all(right));
+    }
+}
