@@ -14,7 +14,7 @@ use crate::say;
 const ORDER: &[&[&str]] = &[
     &["weir-server"],
     &["weir-app", "weir-bench"],
-    &["weir-gate-rtmp", "weir-gate-flv", "weir-proxy"],
+    &["weir-gate-rtmp", "weir-gate-http", "weir-proxy"],
     &["weir-gate", "weir-cluster-redis"],
     &["weir-fanout"],
     &["weir-net", "weir-hub", "weir-cluster"],
@@ -110,7 +110,7 @@ const TOKIO: &[&str] = &[
     "weir-fanout",
     "weir-gate",
     "weir-gate-rtmp",
-    "weir-gate-flv",
+    "weir-gate-http",
     "weir-cluster-redis",
     "weir-proxy",
     "weir-app",
@@ -222,7 +222,7 @@ mod tests {
         for (from, to) in [
             ("weir-server", "weir-app"),
             ("weir-server", "weir-bench"),
-            ("weir-app", "weir-gate-flv"),
+            ("weir-app", "weir-gate-http"),
             ("weir-app", "weir-hub"),
             ("weir-gate-rtmp", "weir-rtmp"),
             ("weir-gate-rtmp", "weir-gate"),
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn arrows_that_would_spoil_it_are_refused() {
         for (from, to) in [
-            ("weir-gate-rtmp", "weir-gate-flv"),
-            ("weir-gate-flv", "weir-app"),
-            ("weir-gate", "weir-gate-flv"),
+            ("weir-gate-rtmp", "weir-gate-http"),
+            ("weir-gate-http", "weir-app"),
+            ("weir-gate", "weir-gate-http"),
             ("weir-gate", "weir-rtmp"),
             ("weir-fanout", "weir-gate"),
             ("weir-hub", "weir-container"),

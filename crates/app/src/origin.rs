@@ -112,7 +112,7 @@ impl Origin {
         let rtmp = weir_gate_rtmp::Settings {
             chunk_size: config.rtmp.chunk_size,
         };
-        let http = weir_gate_flv::Settings {
+        let http = weir_gate_http::Settings {
             cors_origin: config
                 .http
                 .cors_origin
@@ -144,7 +144,7 @@ impl Origin {
                 }
                 for listener in seed.http {
                     let http = http.clone();
-                    core.spawn(weir_gate_flv::listen::serve(gate.clone(), listener, http));
+                    core.spawn(weir_gate_http::listen::serve(gate.clone(), listener, http));
                 }
             }
         };

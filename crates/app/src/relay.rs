@@ -25,7 +25,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use weir_gate_flv::dial::HttpUrl;
+use weir_gate_http::dial::HttpUrl;
 use weir_gate_rtmp::dial::RtmpUrl;
 use weir_net::cores::Shutdown;
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use weir_fanout::Fanout;
 use weir_gate::dial::{DialError, End, Failure, Outcome};
 use weir_gate::{Address, DEFAULT_VHOST, Gate};
-use weir_gate_flv::dial as flv;
+use weir_gate_http::dial as flv;
 use weir_gate_rtmp::dial as rtmp;
 use weir_hub::{Hub, Latency};
 use weir_media::{AppName, InvalidKey, StreamKey, StreamName, Vhost};

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use weir_fanout::Fanout;
 use weir_gate::Gate;
-use weir_gate_flv::listen;
+use weir_gate_http::listen;
 use weir_hub::Hub;
 use weir_net::admission::{Admission, Limits};
 use weir_net::clock;
