@@ -11,51 +11,98 @@ use crate::fields::Fields;
 const CODEC: Codec = Codec::Audio(AudioCodec::Aac);
 
 /// Audio object types of table 1.17.
-const SBR: u32 = 5;
+pub(crate) const SBR: u32 = 5;
 const SCALABLE: u32 = 6;
 const ER_SCALABLE: u32 = 20;
 const ER_BSAC: u32 = 22;
-const PS: u32 = 29;
+const LD: u32 = 23;
+pub(crate) const PS: u32 = 29;
+const ELD: u32 = 39;
+
+/// What an AudioSpecificConfig says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Config {
+    /// Audio object type of the core (table 1.17).
+    pub(crate) object: u32,
+    /// What is decoded on top of the core.
+    pub(crate) extension: Extension,
+    /// Samples a second that the core decodes to.
+    pub(crate) core_rate: u32,
+    /// Samples a second of the decoded sound.
+    pub(crate) rate: u32,
+    channels: u16,
+    /// Samples of a frame at the core's rate; none for object types whose frames are not known here.
+    pub(crate) core_samples: Option<u32>,
+}
 
 /// Describes a track by its AudioSpecificConfig.
 pub(crate) fn describe(config: &[u8]) -> Result<AudioInfo, Error> {
-    let mut fields = Fields::whole(CODEC, config);
-    let mut object = object_type(&mut fields)?;
-    let mut rate = sample_rate(&mut fields)?;
-    let layout = fields.u32("channelConfiguration", 4)?;
-    let mut channels = layout_channels(&fields, layout)?;
-    let mut extension = Extension::default();
-    if object == SBR || object == PS {
-        extension = Extension {
-            sbr: true,
-            ps: object == PS,
-        };
-        rate = sample_rate(&mut fields)?;
-        object = object_type(&mut fields)?;
-        if object == ER_BSAC {
-            fields.skip("extensionChannelConfiguration", 4)?;
-        }
-    }
-    if is_general_audio(object) {
-        if let Some(counted) = general_audio(&mut fields, object, layout)? {
-            channels = counted;
-        }
-        if !extension.sbr && !is_error_resilient(object) {
-            extension = Extension::read(&mut fields, &mut rate)?;
-        }
-    }
-    if extension.ps && channels == 1 {
-        channels = 2;
-    }
+    let config = Config::read(config)?;
     Ok(AudioInfo {
-        profile: profile_name(object, extension),
-        sample_rate: rate,
-        channels,
+        profile: profile_name(config.object, config.extension),
+        sample_rate: config.rate,
+        channels: config.channels,
     })
 }
 
+impl Config {
+    /// Reads an AudioSpecificConfig as far as what follows the core's configuration.
+    pub(crate) fn read(config: &[u8]) -> Result<Self, Error> {
+        let mut fields = Fields::whole(CODEC, config);
+        let mut object = object_type(&mut fields)?;
+        let core_rate = sample_rate(&mut fields)?;
+        let mut rate = core_rate;
+        let layout = fields.u32("channelConfiguration", 4)?;
+        let mut channels = layout_channels(&fields, layout)?;
+        let mut extension = Extension::default();
+        if object == SBR || object == PS {
+            extension = Extension {
+                sbr: true,
+                ps: object == PS,
+            };
+            rate = sample_rate(&mut fields)?;
+            object = object_type(&mut fields)?;
+            if object == ER_BSAC {
+                fields.skip("extensionChannelConfiguration", 4)?;
+            }
+        }
+        let core_samples = core_samples(&fields, object);
+        if is_general_audio(object) {
+            if let Some(counted) = general_audio(&mut fields, object, layout)? {
+                channels = counted;
+            }
+            if !extension.sbr && !is_error_resilient(object) {
+                extension = Extension::read(&mut fields, &mut rate)?;
+            }
+        }
+        if extension.ps && channels == 1 {
+            channels = 2;
+        }
+        Ok(Self {
+            object,
+            extension,
+            core_rate,
+            rate,
+            channels,
+            core_samples,
+        })
+    }
+}
+
+/// Samples of a frame, by the flag that GASpecificConfig (§4.4.1) and ELDSpecificConfig (§4.6.20.3) begin with.
+fn core_samples(fields: &Fields<'_>, object: u32) -> Option<u32> {
+    let is_short = fields.clone().flag("frameLengthFlag").ok()?;
+    match (object, is_short) {
+        (LD | ELD, false) => Some(512),
+        (LD | ELD, true) => Some(480),
+        (1..=4 | SCALABLE | 17 | 19 | ER_SCALABLE, false) => Some(1024),
+        (1..=4 | SCALABLE | 17 | 19 | ER_SCALABLE, true) => Some(960),
+        _ => None,
+    }
+}
+
 /// `GetAudioObjectType` (table 1.16): 31 escapes to six more bits.
-fn object_type(fields: &mut Fields<'_>) -> Result<u32, Error> {
+pub(crate) fn object_type(fields: &mut Fields<'_>) -> Result<u32, Error> {
     match fields.u32("audioObjectType", 5)? {
         31 => Ok(32 + fields.u32("audioObjectTypeExt", 6)?),
         object => Ok(object),
@@ -63,13 +110,13 @@ fn object_type(fields: &mut Fields<'_>) -> Result<u32, Error> {
 }
 
 /// Samples a second by `samplingFrequencyIndex` (table 1.18).
-const SAMPLE_RATES: [u32; 13] = [
+pub(crate) const SAMPLE_RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
     7_350,
 ];
 
 /// `samplingFrequencyIndex`; 15 escapes to the rate itself.
-fn sample_rate(fields: &mut Fields<'_>) -> Result<u32, Error> {
+pub(crate) fn sample_rate(fields: &mut Fields<'_>) -> Result<u32, Error> {
     let index = fields.u32("samplingFrequencyIndex", 4)?;
     if index == 15 {
         return fields.u32("samplingFrequency", 24);
@@ -160,9 +207,9 @@ fn program_config(fields: &mut Fields<'_>) -> Result<u16, Error> {
 
 /// What the header says is decoded on top of the core.
 #[derive(Debug, Clone, Copy, Default)]
-struct Extension {
-    sbr: bool,
-    ps: bool,
+pub(crate) struct Extension {
+    pub(crate) sbr: bool,
+    pub(crate) ps: bool,
 }
 
 impl Extension {

@@ -85,6 +85,12 @@ impl<'a> Fields<'a> {
         self.bits.u8(8).map_err(|_| self.truncated(field))
     }
 
+    /// An unsigned number of up to 8 bits.
+    pub(crate) fn u8_of(&mut self, field: &'static str, count: usize) -> Result<u8, Error> {
+        self.begin();
+        self.bits.u8(count).map_err(|_| self.truncated(field))
+    }
+
     pub(crate) fn skip(&mut self, field: &'static str, count: usize) -> Result<(), Error> {
         self.begin();
         self.bits.skip(count).map_err(|_| self.truncated(field))

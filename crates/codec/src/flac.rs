@@ -46,11 +46,24 @@ const SAMPLE_RATES: [u32; 11] = [
 
 /// Describes a track by a frame. The rate stays 0 where the frame leaves it to STREAMINFO.
 pub(crate) fn describe_frame(payload: &[u8]) -> Result<AudioInfo, Error> {
+    Ok(read_frame(payload)?.0)
+}
+
+/// Samples of a frame.
+pub(crate) fn frame_samples(payload: &[u8]) -> Result<u32, Error> {
+    Ok(read_frame(payload)?.1)
+}
+
+/// The description and the samples of a frame.
+fn read_frame(payload: &[u8]) -> Result<(AudioInfo, u32), Error> {
     let mut fields = Fields::whole(CODEC, payload);
     let sync = fields.u32("frame sync code", 15)?;
     fields.expect("frame sync code", sync, 0x7ffc)?;
     fields.skip("blocking strategy", 1)?;
     let block_size = fields.u32("block size", 4)?;
+    if block_size == 0 {
+        return Err(fields.invalid("block size"));
+    }
     let rate = fields.u32("sample rate", 4)?;
     if rate == 15 {
         return Err(fields.invalid("sample rate"));
@@ -62,11 +75,14 @@ pub(crate) fn describe_frame(payload: &[u8]) -> Result<AudioInfo, Error> {
     };
     fields.skip("bit depth", 4)?;
     skip_coded_number(&mut fields)?;
-    match block_size {
-        6 => fields.skip("uncommon block size", 8)?,
-        7 => fields.skip("uncommon block size", 16)?,
-        _ => {}
-    }
+    // §9.1.1
+    let samples = match block_size {
+        6 => fields.u32("uncommon block size", 8)? + 1,
+        7 => fields.u32("uncommon block size", 16)? + 1,
+        1 => 192,
+        size @ 2..=5 => 144 << size,
+        size => 1 << size,
+    };
     let sample_rate = match rate {
         0 => 0,
         12 => fields.u32("uncommon sample rate", 8)? * 1000,
@@ -77,11 +93,12 @@ pub(crate) fn describe_frame(payload: &[u8]) -> Result<AudioInfo, Error> {
             .copied()
             .unwrap_or_default(),
     };
-    Ok(AudioInfo {
+    let info = AudioInfo {
         profile: None,
         sample_rate,
         channels,
-    })
+    };
+    Ok((info, samples))
 }
 
 /// The frame's number (§9.1.5): as in UTF-8, leading ones count the bytes, up to seven.

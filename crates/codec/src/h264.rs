@@ -1,7 +1,8 @@
 //! H.264: the AVCDecoderConfigurationRecord of ISO/IEC 14496-15 §5.3.3.1 and the sequence parameter set of
 //! ITU-T H.264 §7.3.2.1.1, far enough to describe a track.
 //!
-//! Owns: profile, level, size and frame rate; walking the NAL units of a payload. Does not: read pictures.
+//! Owns: profile, level, size and frame rate; walking the NAL units of a payload; records made of parameter sets, and the
+//! sets in them. Does not: read pictures.
 
 use weir_media::{Codec, VideoCodec, VideoInfo};
 
@@ -9,6 +10,12 @@ use crate::Error;
 use crate::fields::{Fields, Part};
 use crate::nal::{LengthSize, NalUnits, Rbsp};
 use crate::vui;
+
+mod record;
+
+pub use record::{
+    config_from, is_intra_slice, is_recovery_point, parameter_sets, pps_id, unit_kind,
+};
 
 const CODEC: Codec = Codec::Video(VideoCodec::H264);
 

@@ -1,8 +1,8 @@
 //! H.265: the HEVCDecoderConfigurationRecord of ISO/IEC 14496-15 §8.3.3.1 and the video and sequence parameter
 //! sets of ITU-T H.265 §7.3.2.1 and §7.3.2.2, far enough to describe a track.
 //!
-//! Owns: profile, level, size and frame rate; walking the NAL units of a payload. Does not: read pictures, or
-//! parameter sets of any layer but the base layer.
+//! Owns: profile, level, size and frame rate; walking the NAL units of a payload; records made of parameter sets, and the
+//! sets in them. Does not: read pictures, or parameter sets of any layer but the base layer.
 
 use weir_media::{Codec, VideoCodec, VideoInfo};
 
@@ -12,7 +12,10 @@ use crate::nal::{LengthSize, NalUnits, Rbsp};
 use crate::vui;
 
 mod profile;
+mod record;
 mod skip;
+
+pub use record::{config_from, parameter_sets, pps_id, unit_kind};
 
 use profile::Profile;
 

@@ -1,15 +1,19 @@
 //! Codec headers, read far enough to say what a track is.
 //!
 //! Owns: [`describe`] (a sequence header to [`TrackInfo`]), [`describe_frame`] (the same from a frame, for codecs
-//! whose frames carry it), and walking NAL units ([`h264::nal_units`]). Pure functions of their input: no state, no clock;
-//! the only allocation bounded by the input is one unpacked parameter set of at most
-//! [`MAX_PARAMETER_SET_BYTES`]. Does not: decode media, parse the FLV or RTMP header in front, or tell key frames.
+//! whose frames carry it), [`rfc6381`] (what a track is called) and [`samples()`] (how long a frame of sound is), walking
+//! NAL units ([`h264::nal_units`]), and the forms that transport streams have: [`annexb`], [`adts`], [`sync_frame`], records
+//! made of parameter sets ([`h264::config_from`]). Pure functions of their input: no state, no clock; what is reserved
+//! follows from the input that is there, and a parameter set is unpacked up to [`MAX_PARAMETER_SET_BYTES`]. Does not:
+//! decode media, or parse the FLV or RTMP header in front.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
 mod aac;
 mod ac3;
+pub mod adts;
+pub mod annexb;
 mod av1;
 #[cfg(test)]
 mod bit_writer;
@@ -22,11 +26,16 @@ mod h266;
 mod mp3;
 mod nal;
 mod opus;
+pub mod rfc6381;
+mod samples;
+mod sync;
 mod vpx;
 mod vui;
 
 pub use error::Error;
 pub use nal::{LengthSize, MAX_PARAMETER_SET_BYTES, NalUnits};
+pub use samples::samples;
+pub use sync::{SyncFrame, sync_frame};
 
 use weir_media::{AudioCodec, AudioInfo, Codec, TrackInfo, VideoCodec, VideoInfo};
 
