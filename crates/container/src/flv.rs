@@ -1,7 +1,8 @@
 //! FLV: tags, the headers in their bodies, files, and their way into the media model.
 //!
 //! Owns: [`TagKind`] and [`Error`]; [`frame`] (a tag body becomes a [`weir_media::Frame`]);
-//! [`header`] (what a body begins with, legacy and enhanced); [`Reader`] and the `write_*`
+//! [`header`] (what a body begins with, legacy and enhanced);
+//! [`body`] (bodies for media from elsewhere); [`Reader`] and the `write_*`
 //! functions (files and HTTP-FLV); [`metadata`]. RTMP messages of audio, video and script data have
 //! the same bodies, so RTMP uses all but the file. Does not: look into codec payloads, or know
 //! RTMP's chunks.
@@ -9,6 +10,7 @@
 //! Sources: Adobe, "Video File Format Specification Version 10.1", Annex E; Veovera, "Enhanced
 //! RTMP" v1 and v2.
 
+pub mod body;
 pub mod header;
 
 mod frame;
