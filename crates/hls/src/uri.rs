@@ -15,6 +15,18 @@ pub fn with_query(uri: &str, parameter: &str) -> String {
     [before, lead, parameter, fragment].concat()
 }
 
+/// Appends `name` percent-encoded as one segment of a path: all but letters, digits and `-._~` (RFC 3986 §2.3). So it can
+/// stand at the beginning of a relative reference, in quotes, in XML and in a template of DASH, whatever it is.
+pub fn push_encoded(name: &str, out: &mut String) {
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            crate::write::push_percent(out, byte);
+        }
+    }
+}
+
 /// Whether `uri` begins with a scheme (RFC 3986 §3.1), be it `http:`, `data:` or another.
 pub fn is_absolute(uri: &str) -> bool {
     scheme(uri).is_some()
@@ -152,6 +164,20 @@ mod tests {
         ] {
             assert_eq!(with_query(uri, "id=7"), expected);
         }
+    }
+
+    #[test]
+    fn names_become_one_segment() {
+        let encoded = |name: &str| {
+            let mut out = String::new();
+            push_encoded(name, &mut out);
+            out
+        };
+        assert_eq!(encoded("cam-1_a.b~"), "cam-1_a.b~");
+        assert_eq!(
+            encoded("a:b/c?d#e%$\"ü"),
+            "a%3Ab%2Fc%3Fd%23e%25%24%22%C3%BC"
+        );
     }
 
     #[test]
