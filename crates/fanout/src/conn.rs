@@ -206,6 +206,20 @@ impl Conn {
         open
     }
 
+    /// Writes as much of the slices as the socket takes, and says how much that was; zero when the socket is full or the
+    /// connection is over. For whole answers of a gate that sends nothing else meanwhile, and only when [`Conn::flush`] has
+    /// said that everything before is out.
+    pub fn send(&self, slices: &[IoSlice<'_>], now: Instant) -> usize {
+        loop {
+            match self.write(slices, now) {
+                // interrupted
+                Wrote::Some(0) => {}
+                Wrote::Some(count) => return count,
+                Wrote::Nothing => return 0,
+            }
+        }
+    }
+
     /// Writes one piece; the caller has seen that the connection is clear.
     pub(crate) fn write_piece(&self, piece: &Bytes, now: Instant) -> Wrote {
         self.write(&[IoSlice::new(piece)], now)

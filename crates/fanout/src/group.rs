@@ -313,11 +313,11 @@ impl Seat {
             .observe(now.saturating_duration_since(self.last_sent).as_secs_f64());
         match policy {
             SlowViewer::Disconnect => {
-                hub.dropped(DropCause::ViewerDisconnected, 1);
+                self.place.dropped(DropCause::ViewerDisconnected);
                 self.conn.close(Closed::Lagged);
             }
             SlowViewer::Skip => {
-                hub.dropped(DropCause::ViewerSkipped, 1);
+                self.place.dropped(DropCause::ViewerSkipped);
                 self.skips += 1;
                 self.cursor = mirror.newest_entry().unwrap_or_else(|| mirror.end());
                 self.at_entry = true;

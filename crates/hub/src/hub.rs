@@ -3,20 +3,22 @@
 //! Owns: which streams exist, and their coming and going. Does not: hold any stream's state ([`crate::stream`] does).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
-use weir_media::StreamKey;
+use weir_media::{Codec, StreamKey};
 
 use crate::log::{Format, FormatId};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::pace::Rhythm;
 use crate::publisher::{PublishError, Publisher};
 use crate::reader::Reader;
 use crate::sessions::{EndReason, Session, Sessions};
 use crate::settings::{Conflict, Settings};
 use crate::stream::{Published, Stream, StreamSnapshot};
+use crate::tap::{Tap, Tapped};
 
 /// Why watching was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,12 +30,21 @@ pub enum SubscribeError {
 }
 
 /// The process's live streams and sessions.
-#[derive(Debug)]
 pub struct Hub {
     settings: RwLock<Arc<Settings>>,
     streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
     sessions: Sessions,
     metrics: Arc<Metrics>,
+    on_publish: OnceLock<OnPublish>,
+}
+
+/// Is told the key of each stream that somebody begins to publish.
+type OnPublish = Box<dyn Fn(&StreamKey) + Send + Sync>;
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
 }
 
 impl Hub {
@@ -44,7 +55,14 @@ impl Hub {
             streams: Mutex::default(),
             sessions: Sessions::new(wallclock),
             metrics,
+            on_publish: OnceLock::new(),
         }
+    }
+
+    /// Has `told` called with the key of each stream that somebody begins to publish, without a lock held. It can be set
+    /// once; a second one is dropped.
+    pub fn on_publish(&self, told: impl Fn(&StreamKey) + Send + Sync + 'static) {
+        let _ = self.on_publish.set(Box::new(told));
     }
 
     /// The table of sessions.
@@ -98,6 +116,9 @@ impl Hub {
                         self.metrics.takeovers.inc();
                         replaced.end(EndReason::TakenOver);
                     }
+                    if let Some(told) = self.on_publish.get() {
+                        told(key);
+                    }
                     Ok(Publisher::new(stream, epoch, now))
                 }
                 Published::Busy(by) => {
@@ -138,6 +159,31 @@ impl Hub {
     pub fn media(&self, now: Instant, key: &StreamKey) -> Option<(bool, bool)> {
         let stream = self.streams.lock().get(key).cloned();
         stream.and_then(|stream| stream.media(now))
+    }
+
+    /// The codecs of the tracks of `key`, as far as they are known; none when there is no such stream.
+    pub fn codecs(&self, key: &StreamKey) -> Vec<Codec> {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.map_or_else(Vec::new, |stream| stream.codecs())
+    }
+
+    /// How the pictures of `key` come; `None` when there is no such stream. What is not known yet is left out.
+    pub fn rhythm(&self, key: &StreamKey) -> Option<Rhythm> {
+        let stream = self.streams.lock().get(key).cloned();
+        stream.map(|stream| stream.rhythm())
+    }
+
+    /// Puts the tap that `make` builds at a stream; it is told what is cached before this returns. `None` when nobody
+    /// publishes `key`, and then nothing is built.
+    pub fn tap(
+        &self,
+        now: Instant,
+        key: &StreamKey,
+        make: &mut dyn FnMut() -> Box<dyn Tap>,
+    ) -> Option<Tapped> {
+        let stream = self.streams.lock().get(key).cloned()?;
+        let id = stream.tap(now, make)?;
+        Some(Tapped::new(stream, id))
     }
 
     /// Ends what has waited long enough and forgets streams that nobody needs. Call it every second or so.

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use weir_media::{Frame, Role, Timestamp, TrackId};
@@ -156,6 +156,16 @@ impl Log {
 
     pub(crate) fn pieces(&self) -> &VecDeque<Arc<Piece>> {
         &self.pieces
+    }
+
+    /// How long the oldest piece that a reader still needs has been there; zero when none is needed.
+    pub(crate) fn lag(&self, now: Instant) -> Duration {
+        let needed = self.feeds.iter().map(|feed| feed.oldest()).min();
+        let place = needed.map(|oldest| oldest.saturating_sub(self.first));
+        let piece = place.and_then(|place| self.pieces.get(usize::try_from(place).ok()?));
+        piece.map_or(Duration::ZERO, |piece| {
+            now.saturating_duration_since(piece.since)
+        })
     }
 
     /// Appends a frame; `entry` says that a decoder can begin with it.

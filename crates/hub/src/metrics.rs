@@ -26,6 +26,28 @@ pub enum DropCause {
     BeforeKey,
 }
 
+impl DropCause {
+    /// Every cause, in the order of declaration.
+    pub const ALL: [Self; 5] = [
+        Self::ViewerSkipped,
+        Self::ViewerDisconnected,
+        Self::TimeHeld,
+        Self::TimeJump,
+        Self::BeforeKey,
+    ];
+
+    /// The word in answers of the API.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::ViewerSkipped => "viewer_skipped",
+            Self::ViewerDisconnected => "viewer_disconnected",
+            Self::TimeHeld => "time_held",
+            Self::TimeJump => "time_jump",
+            Self::BeforeKey => "before_key",
+        }
+    }
+}
+
 /// The label set of a drop.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DropLabels {

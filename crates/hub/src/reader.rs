@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::log::{FormatId, Piece};
 use crate::mailbox::Mailbox;
+use crate::metrics::DropCause;
 use crate::settings::{Latency, SlowViewer, Start};
 use crate::stream::Stream;
 
@@ -71,6 +72,11 @@ pub struct ViewerPlace {
 impl ViewerPlace {
     pub(crate) fn new(stream: Arc<Stream>) -> Self {
         Self { stream }
+    }
+
+    /// Counts a loss of this viewer, for its stream and for all.
+    pub fn dropped(&self, cause: DropCause) {
+        self.stream.dropped(cause, 1);
     }
 
     /// True while somebody publishes the stream.

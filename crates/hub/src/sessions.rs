@@ -3,7 +3,7 @@
 //! Owns: ids, counters of bytes, and the wish that a session ends. Does not: end it; the gate's task sees the wish
 //! and closes in its protocol's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -132,6 +132,11 @@ impl Session {
         }
     }
 
+    /// Whether the session was asked to end, and why; for those who have no task that waits.
+    pub fn ending(&self) -> Option<EndReason> {
+        self.ending.lock().reason
+    }
+
     /// Resolves when the session was asked to end. One task may wait.
     pub fn kicked(&self) -> Kicked<'_> {
         Kicked { session: self }
@@ -232,6 +237,28 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// How many players each stream has, by protocol.
+    pub fn players(&self) -> HashMap<StreamKey, BTreeMap<&'static str, u64>> {
+        let mut players: HashMap<StreamKey, BTreeMap<&'static str, u64>> = HashMap::new();
+        // the table is not held while each session is looked at
+        for session in self.page(0, usize::MAX) {
+            let activity = session.activity.lock();
+            if activity.role != SessionRole::Player {
+                continue;
+            }
+            let Some(key) = &activity.stream else {
+                continue;
+            };
+            // a key is cloned once for a stream, not for each viewer
+            let counts = match players.get_mut(key) {
+                Some(counts) => counts,
+                None => players.entry(key.clone()).or_default(),
+            };
+            *counts.entry(session.protocol).or_default() += 1;
+        }
+        players
+    }
+
     /// A page of the table in order of id: at most `count` sessions after the first `skip`.
     pub fn page(&self, skip: usize, count: usize) -> Vec<Arc<Session>> {
         self.table
@@ -266,6 +293,31 @@ mod tests {
         sessions.close(first.id);
         assert!(sessions.find(first.id).is_none());
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn players_are_counted_by_stream_and_protocol() {
+        let (sessions, peer) = table();
+        let key = |name: &str| {
+            let name = weir_media::StreamName(name);
+            StreamKey::new(weir_media::Vhost("v"), weir_media::AppName("live"), name)
+                .expect("a key")
+        };
+        let enter = |protocol, role, name: Option<&str>| {
+            let session = sessions.open(protocol, peer, Instant::now(), UNIX_EPOCH);
+            session.set_activity(role, name.map(key));
+        };
+        enter("rtmp", SessionRole::Publisher, Some("a"));
+        enter("rtmp", SessionRole::Player, Some("a"));
+        enter("hls", SessionRole::Player, Some("a"));
+        enter("hls", SessionRole::Player, Some("a"));
+        enter("hls", SessionRole::Player, Some("b"));
+        enter("http-flv", SessionRole::Opening, None);
+        let players = sessions.players();
+        let counts = |name| players.get(&key(name)).cloned().unwrap_or_default();
+        assert_eq!(counts("a"), BTreeMap::from([("hls", 2), ("rtmp", 1)]));
+        assert_eq!(counts("b"), BTreeMap::from([("hls", 1)]));
+        assert_eq!(players.len(), 2);
     }
 
     #[test]

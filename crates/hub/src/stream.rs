@@ -8,16 +8,18 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use weir_media::{Frame, Media, Role, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
+use weir_media::{Codec, Frame, Media, Role, SessionId, StreamKey, Timestamp, TrackId, TrackInfo};
 
 use crate::gop::Gop;
 use crate::log::{Format, FormatId, Log, Setup};
 use crate::mailbox::Mailbox;
 use crate::metrics::{DropCause, Metrics};
+use crate::pace::{Drops, Pace, Rhythm};
 use crate::publisher::Unpublished;
 use crate::reader::{Feed, Mirror, Reader, StartPoint, Synced, ViewerPlace};
 use crate::sessions::Session;
 use crate::settings::{Latency, Settings, Start};
+use crate::tap::{Placed, Tap};
 use crate::timeline::Timeline;
 
 /// After this long a medium that has not come is taken not to come: encoders begin all tracks within it.
@@ -33,6 +35,7 @@ pub(crate) struct Stream {
     pub(crate) key: StreamKey,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) viewers: AtomicU64,
+    drops: Drops,
     state: Mutex<State>,
 }
 
@@ -54,6 +57,9 @@ struct State {
     /// This publisher has sent a picture that decoders can begin with.
     key_seen: bool,
     logs: Vec<Log>,
+    taps: Vec<Placed>,
+    /// Numbers taps.
+    next_tap: u64,
     tracks: Vec<TrackSnapshot>,
     bytes_in: u64,
     frames_in: u64,
@@ -78,6 +84,14 @@ pub struct TrackSnapshot {
     pub frames: u64,
     /// Bytes received.
     pub bytes: u64,
+    pace: Pace,
+}
+
+impl TrackSnapshot {
+    /// How the frames of the track come.
+    pub fn rhythm(&self) -> Rhythm {
+        self.pace.rhythm()
+    }
 }
 
 /// A stream as the API shows it.
@@ -105,6 +119,24 @@ pub struct StreamSnapshot {
     pub log_bytes: usize,
     /// The newest media time.
     pub newest: Option<Timestamp>,
+    /// What was lost or mended since the stream is there, for every cause.
+    pub drops: Vec<(DropCause, u64)>,
+    /// How far the viewer that is furthest behind is behind live, of those who read logs; `None` when nobody does.
+    pub lag: Option<Duration>,
+}
+
+impl StreamSnapshot {
+    /// How its pictures come.
+    pub fn rhythm(&self) -> Rhythm {
+        rhythm(&self.tracks)
+    }
+}
+
+/// The rhythm of the default video track: the one with the lowest number.
+fn rhythm(tracks: &[TrackSnapshot]) -> Rhythm {
+    let video = tracks.iter().filter(|one| one.track.media == Media::Video);
+    let default = video.min_by_key(|one| one.track.index);
+    default.map_or_else(Rhythm::default, TrackSnapshot::rhythm)
 }
 
 /// The stream was retired between finding and locking it.
@@ -129,6 +161,7 @@ impl Stream {
             key,
             metrics,
             viewers: AtomicU64::new(0),
+            drops: Drops::default(),
             state: Mutex::new(State {
                 settings,
                 retired: false,
@@ -143,6 +176,8 @@ impl Stream {
                 gop: Gop::default(),
                 key_seen: false,
                 logs: Vec::new(),
+                taps: Vec::new(),
+                next_tap: 0,
                 tracks: Vec::new(),
                 bytes_in: 0,
                 frames_in: 0,
@@ -163,6 +198,26 @@ impl Stream {
             .published_at
             .is_some_and(|at| now.saturating_duration_since(at) >= MEDIA_SETTLED);
         ((video && audio) || (settled && (video || audio))).then_some((video, audio))
+    }
+
+    /// The codecs of the tracks that have been described.
+    pub(crate) fn codecs(&self) -> Vec<Codec> {
+        let state = self.state.lock();
+        let described = state.tracks.iter().filter_map(|track| track.info.as_ref());
+        described.map(|info| info.codec).collect()
+    }
+
+    /// How the stream's pictures come.
+    pub(crate) fn rhythm(&self) -> Rhythm {
+        rhythm(&self.state.lock().tracks)
+    }
+
+    /// Counts `count` losses, of this stream and of all.
+    pub(crate) fn dropped(&self, cause: DropCause, count: u64) {
+        if count > 0 {
+            self.drops.add(cause, count);
+            self.metrics.dropped(cause, count);
+        }
     }
 
     pub(crate) fn set_settings(&self, settings: Arc<Settings>) {
@@ -211,6 +266,10 @@ impl Stream {
                 wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
             }
         }
+        for placed in &mut state.taps {
+            placed.is_over = false;
+            placed.tap.published(now, now, &mut wakers);
+        }
         let epoch = state.epoch;
         drop(state);
         wake(&mut wakers);
@@ -232,10 +291,8 @@ impl Stream {
         let state = &mut *state;
         let (jumps, held) = (state.timeline.jumps, state.timeline.held);
         frame.dts = state.timeline.map(frame.track, frame.role, frame.dts);
-        self.metrics
-            .dropped(DropCause::TimeJump, state.timeline.jumps - jumps);
-        self.metrics
-            .dropped(DropCause::TimeHeld, state.timeline.held - held);
+        self.dropped(DropCause::TimeJump, state.timeline.jumps - jumps);
+        self.dropped(DropCause::TimeHeld, state.timeline.held - held);
         state.last_frame_at = Some(now);
         state.count(&frame);
         state.setup.update(&frame);
@@ -249,7 +306,7 @@ impl Stream {
             && !keyless
         {
             // relays of other servers begin anywhere; those who wait would be shown what they cannot decode
-            self.metrics.dropped(DropCause::BeforeKey, 1);
+            self.dropped(DropCause::BeforeKey, 1);
             return true;
         }
         let entry = state.gop.is_entry(&frame, keyless);
@@ -258,6 +315,9 @@ impl Stream {
         for log in &mut state.logs {
             log.append(&frame, entry, &state.setup, now, &state.settings);
             wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(urgent)));
+        }
+        for placed in &mut state.taps {
+            placed.tap.frame(now, &frame, wakers);
         }
         true
     }
@@ -281,6 +341,9 @@ impl Stream {
             state.left_at = Some(now);
             self.metrics.live_streams.dec();
             self.metrics.publishers.dec();
+            for placed in &mut state.taps {
+                placed.tap.paused(now, &mut wakers);
+            }
             if how == Unpublished::Finished {
                 // only a lost publisher is waited for
                 state.end(now, &mut wakers);
@@ -305,7 +368,10 @@ impl Stream {
         if state.left_at.is_some() {
             state.end(now, &mut wakers);
         }
-        if self.viewers.load(Ordering::Relaxed) == 0 && state.logs.is_empty() {
+        if self.viewers.load(Ordering::Relaxed) == 0
+            && state.logs.is_empty()
+            && state.taps.is_empty()
+        {
             state.retired = true;
         }
         let retired = state.retired;
@@ -343,6 +409,43 @@ impl Stream {
         };
         log.feeds.push(Arc::clone(reader.feed()));
         Ok(reader)
+    }
+
+    /// Puts a tap in place, and tells it what there is; `None` when nobody publishes the stream.
+    pub(crate) fn tap(&self, now: Instant, make: &mut dyn FnMut() -> Box<dyn Tap>) -> Option<u64> {
+        let mut wakers = Vec::new();
+        let mut state = self.state.lock();
+        let state_ref = &mut *state;
+        let since = state_ref.published_at.filter(|_| !state_ref.retired)?;
+        let mut tap = make();
+        tap.published(now, since, &mut wakers);
+        let setup = &state_ref.setup;
+        for frame in setup.metadata.iter().chain(&setup.configs) {
+            tap.frame(now, frame, &mut wakers);
+        }
+        for frame in state_ref.gop.frames() {
+            tap.frame(now, frame, &mut wakers);
+        }
+        let id = state_ref.next_tap;
+        state_ref.next_tap += 1;
+        state_ref.taps.push(Placed {
+            id,
+            tap,
+            is_over: false,
+        });
+        drop(state);
+        wake(&mut wakers);
+        Some(id)
+    }
+
+    /// Takes a tap out.
+    pub(crate) fn untap(&self, id: u64) {
+        let mut state = self.state.lock();
+        let index = state.taps.iter().position(|placed| placed.id == id);
+        let gone = index.map(|index| state.taps.swap_remove(index));
+        // what it keeps may be large; the lock is not held for its end
+        drop(state);
+        drop(gone);
     }
 
     /// Closes a core's place; a log without any is dropped.
@@ -435,6 +538,8 @@ impl Stream {
             gop_duration: state.gop.duration(),
             log_bytes: state.logs.iter().map(Log::memory).sum(),
             newest: state.timeline.newest(),
+            drops: self.drops.all(),
+            lag: state.logs.iter().map(|log| log.lag(now)).max(),
         }
     }
 }
@@ -449,6 +554,7 @@ impl State {
                     info: None,
                     frames: 0,
                     bytes: 0,
+                    pace: Pace::default(),
                 });
                 self.tracks.len() - 1
             }
@@ -463,6 +569,9 @@ impl State {
         let track = self.track(frame.track);
         track.frames += 1;
         track.bytes += bytes;
+        if matches!(frame.role, Role::Key | Role::Delta) {
+            track.pace.note(frame.dts, frame.role == Role::Key);
+        }
     }
 
     /// The stream is over: viewers are told, formats without words for it close, and those who come now see nothing
@@ -474,6 +583,11 @@ impl State {
             log.forget_start();
             if !std::mem::replace(&mut log.ended, true) {
                 wakers.extend(log.feeds.iter().filter_map(|feed| feed.post(true)));
+            }
+        }
+        for placed in &mut self.taps {
+            if !std::mem::replace(&mut placed.is_over, true) {
+                placed.tap.ended(now, wakers);
             }
         }
     }

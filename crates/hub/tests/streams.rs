@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
 use weir_hub::{
-    Conflict, EndReason, Format, FormatId, Hub, Latency, Mailbox, Metrics, Mirror, PublishError,
-    Publisher, Reader, Session, Settings, Setup, Start, Unpublished,
+    Conflict, DropCause, EndReason, Format, FormatId, Hub, Latency, Mailbox, Metrics, Mirror,
+    PublishError, Publisher, Reader, Session, Settings, Setup, Start, Unpublished,
 };
 use weir_media::{
     AppName, AudioCodec, Codec, Frame, Media, Role, StreamKey, StreamName, Timestamp, TrackId,
@@ -537,4 +537,66 @@ fn settings_reach_streams_that_exist() {
         viewer.reader.sync(&mut viewer.mirror, world.now).latency,
         latency
     );
+}
+
+#[test]
+fn a_stream_says_how_its_pictures_come_and_what_it_lost() {
+    let mut world = World::new(Settings::default());
+    assert_eq!(world.hub.rhythm(&world.key), None);
+    let mut publisher = world.publish().expect("published");
+    // pictures before the first key frame are left out, and counted for this stream
+    push(&world, &mut publisher, &[(V, Role::Delta, 0)]);
+    for millis in (40..2_000).step_by(40) {
+        let role = match millis % 1000 {
+            40 => Role::Key,
+            _ => Role::Delta,
+        };
+        push(
+            &world,
+            &mut publisher,
+            &[(V, role, millis), (A, Role::Delta, millis)],
+        );
+    }
+    let rhythm = world.hub.rhythm(&world.key).expect("a stream");
+    assert_eq!(rhythm.frame_interval, Some(Duration::from_millis(40)));
+    assert_eq!(rhythm.gop, Some(Duration::from_secs(1)));
+    world.after(1);
+    let snapshot = world.hub.snapshot(world.now).remove(0);
+    assert_eq!(snapshot.rhythm(), rhythm);
+    let count = |wanted| {
+        let mut drops = snapshot.drops.iter();
+        drops
+            .find(|(cause, _)| *cause == wanted)
+            .map(|(_, count)| *count)
+    };
+    assert_eq!(count(DropCause::BeforeKey), Some(1));
+    assert_eq!(count(DropCause::ViewerSkipped), Some(0));
+    // another publisher begins anew
+    publisher.finish(world.now, Unpublished::Finished);
+    let _publisher = world.publish().expect("published");
+    assert_eq!(
+        world.hub.rhythm(&world.key),
+        Some(weir_hub::Rhythm::default())
+    );
+}
+
+#[test]
+fn the_viewer_that_is_furthest_behind_sets_the_lag() {
+    let mut world = World::new(Settings::default());
+    let mut publisher = world.publish().expect("published");
+    let lag = |world: &World| world.hub.snapshot(world.now).remove(0).lag;
+    assert_eq!(lag(&world), None, "nobody watches");
+    push(&world, &mut publisher, &[(V, Role::Key, 0)]);
+    let mut viewer = Viewer::new(&world, None);
+    viewer.look(&world);
+    assert_eq!(lag(&world), Some(Duration::ZERO));
+    push(&world, &mut publisher, &[(V, Role::Delta, 40)]);
+    viewer.reader.sync(&mut viewer.mirror, world.now);
+    world.after(700);
+    assert_eq!(lag(&world), Some(Duration::from_millis(700)));
+    viewer.look(&world);
+    assert_eq!(lag(&world), Some(Duration::ZERO));
+    viewer._place.dropped(DropCause::ViewerSkipped);
+    let drops = world.hub.snapshot(world.now).remove(0).drops;
+    assert!(drops.contains(&(DropCause::ViewerSkipped, 1)));
 }
