@@ -7,7 +7,8 @@ use weir_media::{AudioCodec, Codec, TrackInfo, VideoCodec};
 
 use crate::pieces::head;
 
-const CODECS: [Codec; 16] = [
+/// Every codec, and one of each kind of number.
+pub(crate) const CODECS: [Codec; 16] = [
     Codec::Video(VideoCodec::H264),
     Codec::Video(VideoCodec::H265),
     Codec::Video(VideoCodec::H266),

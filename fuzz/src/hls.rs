@@ -1,9 +1,12 @@
 //! Targets of playlists and manifests.
 //!
 //! Owns: what must hold of any text whose URIs were changed: the others stay, and taking the change back gives the same
-//! URIs. Input: text.
+//! URIs. And what must hold of any query and of any playlist that is judged. Input: text; for the lint two texts with a NUL
+//! between.
 
-use weir_hls::uri::{is_absolute, relative_to_root, with_query};
+use weir_hls::lint::{Listing, check, check_delta, check_reload};
+use weir_hls::query::{Directives, QueryError};
+use weir_hls::uri::{is_absolute, push_encoded, relative_to_root, with_query};
 use weir_hls::{MAX_TEXT_BYTES, mpd as dash, playlist as list};
 
 /// A parameter that has to be escaped in XML, and not in a playlist.
@@ -66,6 +69,48 @@ pub fn mpd(data: &[u8]) {
         rewrite(&text, &|uri| Some(marked(uri))).expect("a parameter breaks nothing");
     let (_, again) = rewrite(&changed, &|_| None).expect("a manifest stays one");
     check_marks(&uris, &again);
+}
+
+/// Reads the delivery directives of a query.
+pub fn hls_query(data: &[u8]) {
+    let query = String::from_utf8_lossy(data);
+    let read = Directives::parse(&query);
+    if let Ok(Directives { until, skip }) = read {
+        assert!(until.is_none() || query.contains("_HLS_msn="));
+        assert!(skip.is_none() || query.contains("_HLS_skip="));
+        let part = until.and_then(|until| until.part);
+        assert!(part.is_none() || query.contains("_HLS_part="));
+    }
+    // the first occurrence counts, and others do not matter
+    if read != Err(QueryError::TooLong) {
+        let more = format!("{query}&other=1");
+        let again = Directives::parse(&more);
+        assert!(again == read || again == Err(QueryError::TooLong));
+    }
+    let mut encoded = String::new();
+    push_encoded(&query, &mut encoded);
+    assert!(encoded.len() <= query.len() * 3);
+    assert_eq!(
+        Directives::parse(&encoded).unwrap_or_default(),
+        Directives::default()
+    );
+}
+
+/// Judges playlists, alone and one after the other.
+pub fn hls_lint(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (before, after) = text.split_once('\0').unwrap_or((&text, &text));
+    for text in [before, after] {
+        let lines = text.lines().count();
+        assert!(check(text).iter().all(|finding| finding.line <= lines));
+    }
+    let (old, new) = (Listing::parse(before).0, Listing::parse(after).0);
+    let _ = (check_reload(before, after), check_delta(before, after));
+    if let Some(merged) = old.merge(&new) {
+        assert_eq!(merged.next_number(), new.next_number());
+        let skipped = usize::try_from(new.skipped).expect("the player has what was skipped");
+        assert_eq!(merged.segments.len(), new.segments.len() + skipped);
+    }
 }
 
 fn marked(uri: &str) -> String {

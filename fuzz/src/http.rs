@@ -22,6 +22,10 @@ pub fn http_head(data: &[u8]) {
     for request in &whole.0 {
         assert!(request.path.starts_with('/') || request.path == "*");
         assert!(request.path.len() + request.query.len() + request.host.len() <= MAX_HEAD);
+        for length in [0, 1, 1000, u64::MAX] {
+            let range = request.range.and_then(|range| range.of(length));
+            assert!(range.is_none_or(|range| range.start < range.end && range.end <= length));
+        }
     }
 }
 

@@ -1,0 +1,5 @@
+//! `weir_fuzz::fmp4_init` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| weir_fuzz::fmp4_init(data));
