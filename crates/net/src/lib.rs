@@ -17,3 +17,4 @@ pub mod listen;
 pub mod process;
 pub mod relay;
 pub mod socket;
+pub mod udp;

@@ -79,6 +79,16 @@ impl Socket {
         })
     }
 
+    /// The stream itself, for whoever speaks a protocol of its own on it. Fails when a switch of modes has failed, or while a
+    /// task waits for it.
+    pub fn into_stream(self) -> io::Result<TcpStream> {
+        match self.mode.into_inner() {
+            Mode::Watched(stream) => Rc::try_unwrap(stream).map_err(|_| closed()),
+            Mode::Polled(stream) => TcpStream::from_std(stream),
+            Mode::Closed => Err(closed()),
+        }
+    }
+
     fn switch(&self, change: impl FnOnce(Mode) -> io::Result<Mode>) -> io::Result<()> {
         let mut mode = self.mode.borrow_mut();
         // a failed change closes the stream: its number may be another's from then on
