@@ -3,7 +3,7 @@
 //! Owns: [`Publisher`], unique for each stream, whose drop unpublishes. Does not: parse what it pushes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -64,9 +64,10 @@ impl Publisher {
         &self.stream.key
     }
 
-    /// True when somebody watches.
+    /// True when somebody watches, a viewer here or one of a tap's.
     pub fn has_viewers(&self) -> bool {
-        self.stream.viewers.load(Ordering::Relaxed) > 0
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        count(&self.stream.viewers) > 0 || count(&self.stream.eager) > 0
     }
 
     /// Gives a frame to everybody who watches. Fails when another session has taken over the stream.

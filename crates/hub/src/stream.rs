@@ -35,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) key: StreamKey,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) viewers: AtomicU64,
+    /// Taps that want frames at once.
+    pub(crate) eager: AtomicU64,
     drops: Drops,
     state: Mutex<State>,
 }
@@ -161,6 +163,7 @@ impl Stream {
             key,
             metrics,
             viewers: AtomicU64::new(0),
+            eager: AtomicU64::new(0),
             drops: Drops::default(),
             state: Mutex::new(State {
                 settings,

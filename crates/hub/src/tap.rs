@@ -7,6 +7,7 @@
 //! stream's lock, so it must be quick and must not wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -43,11 +44,26 @@ pub(crate) struct Placed {
 pub struct Tapped {
     stream: Arc<Stream>,
     id: u64,
+    is_eager: AtomicBool,
 }
 
 impl Tapped {
     pub(crate) fn new(stream: Arc<Stream>, id: u64) -> Self {
-        Self { stream, id }
+        Self {
+            stream,
+            id,
+            is_eager: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whether somebody waits for what the tap makes. Publishers whom nobody watches are read at a leisurely pace,
+    /// and without this a tap counts as nobody.
+    pub fn set_eager(&self, is_eager: bool) {
+        match (self.is_eager.swap(is_eager, Ordering::Relaxed), is_eager) {
+            (false, true) => drop(self.stream.eager.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.stream.eager.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
     }
 
     /// True while somebody publishes the stream.
@@ -58,6 +74,7 @@ impl Tapped {
 
 impl Drop for Tapped {
     fn drop(&mut self) {
+        self.set_eager(false);
         self.stream.untap(self.id);
     }
 }

@@ -147,3 +147,21 @@ fn whoever_asked_hears_of_publishers() {
     let _publisher = publish(&hub, now);
     assert_eq!(notes.take(), ["published"]);
 }
+
+#[test]
+fn a_tap_counts_as_a_viewer_while_somebody_waits_for_it() {
+    let (hub, now) = (hub(), Instant::now());
+    let publisher = publish(&hub, now);
+    let tapped = hub
+        .tap(now, &key(), &mut || Box::new(Notes::default()))
+        .expect("it is live");
+    assert!(!publisher.has_viewers());
+    tapped.set_eager(true);
+    tapped.set_eager(true);
+    assert!(publisher.has_viewers());
+    tapped.set_eager(false);
+    assert!(!publisher.has_viewers());
+    tapped.set_eager(true);
+    drop(tapped);
+    assert!(!publisher.has_viewers());
+}
