@@ -18,15 +18,27 @@ pub struct Args {
 pub(crate) enum Protocol {
     /// Publish and view by RTMP: rtmp://HOST[:PORT]/APP/STREAM
     Rtmp(Load),
-    /// View by HTTP-FLV: http://HOST[:PORT]/APP/STREAM.flv; publish by RTMP
+    /// View by HTTP-FLV or HTTP-TS: http://HOST[:PORT]/APP/STREAM.flv or .ts; publish by RTMP
     Flv(Load),
+    /// View by low-latency HLS: http://HOST[:PORT]/APP/STREAM.m3u8; publish by RTMP
+    ///
+    /// Each viewer has two keep-alive connections. It loads the multivariant playlist, the playlist of its first variant,
+    /// and then, on one connection, blocking reloads (with _HLS_skip=YES where the server offers delta updates) and, on the
+    /// other, the part that the playlist hints at, at the same time.
+    ///
+    /// A part is complete when the frame that follows its last one is handed to the publisher's socket: only then can a
+    /// server know that it has ended. Part delivery is the time from then to the part's last byte at a viewer, playlist
+    /// delay that to the last byte of the playlist in which the part is the newest. Both need the generated source.
+    Hls(Hls),
+    /// Get files over and over on keep-alive connections, each as fast as it can: http://HOST[:PORT]/PATH...
+    Files(Files),
     /// Play one session after the other, and measure the time from dialling to first media
     First(First),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct First {
-    /// Stream to play, which something else publishes: rtmp://HOST[:PORT]/APP/STREAM or http://HOST[:PORT]/APP/STREAM.flv
+    /// Stream to play, which something else publishes: rtmp://HOST[:PORT]/APP/STREAM or http://HOST[:PORT]/APP/STREAM.flv or .ts
     pub(crate) url: String,
     /// Play the same at this address too, in turn, and say what the first one adds
     #[arg(long, value_name = "URL")]
@@ -46,10 +58,59 @@ pub(crate) struct First {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Hls {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// Ask for parts once they are listed, as hls.js does, and for none ahead
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) no_hints: bool,
+    /// No low latency: reload every target duration, and get whole segments
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Files {
+    /// What to get, in turn, all of one host; in place of a playlist (.m3u8) the segments it lists when the run begins
+    #[arg(required = true)]
+    pub(crate) urls: Vec<String>,
+    /// Of a playlist, only so many of its newest segments: those that stay for as long as the run
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) newest: Option<usize>,
+    /// Keep-alive connections
+    #[arg(long, short = 'c', default_value_t = 100)]
+    pub(crate) connections: usize,
+    /// Connections to open a second
+    #[arg(long, default_value_t = 1000.0)]
+    pub(crate) ramp: f64,
+    /// Time to settle between the last connection's first answer and the measured window
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) warmup: Duration,
+    /// Length of the measured window, in seconds (or with a unit: 500ms, 2m)
+    #[arg(long, default_value = "10", value_parser = duration)]
+    pub(crate) seconds: Duration,
+    /// Time the first answer of a connection may take
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Threads that carry the connections
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Process whose CPU and memory are measured, with all its threads; may be given several times
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// Write the result as JSON to a file, or to standard output with "-"
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Connections that may fail, and answers other than 200, before the exit code is 1
+    #[arg(long, default_value_t = 0)]
+    pub(crate) max_failed: u64,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Load {
     /// Stream that viewers play (and publishers publish); with several streams, -0, -1, … is added to its name
     pub(crate) url: String,
-    /// RTMP address to publish to, when it is not that of the viewers [default for flv:
+    /// RTMP address to publish to, when it is not that of the viewers [default for flv and hls:
     /// rtmp://HOST/APP/STREAM on port 1935]
     #[arg(long, value_name = "URL")]
     pub(crate) publish_url: Option<String>,
@@ -171,6 +232,37 @@ pub(crate) mod tests {
         assert_eq!((load.pid, load.streams), (vec![1, 2], Some(3)));
         assert_eq!(load.seconds, Duration::from_millis(1500));
         assert_eq!(load.timeout, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn hls_and_files_parse() {
+        let line = "hls http://h/live/a.m3u8 -n 2000 --no-hints --threads 2";
+        let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let Protocol::Hls(hls) = args.protocol else {
+            panic!("not hls")
+        };
+        assert_eq!(
+            (hls.load.viewers, hls.no_hints, hls.plain),
+            (2000, true, false)
+        );
+        assert!(parse(&["hls", "u", "--no-hints", "--plain"]).is_err());
+        let args = parse(&["files", "http://h/a", "http://h/b", "-c", "5"]).unwrap();
+        let Protocol::Files(files) = args.protocol else {
+            panic!("not files")
+        };
+        assert_eq!(
+            (files.urls.len(), files.connections, files.newest),
+            (2, 5, None)
+        );
+        assert!(parse(&["files"]).is_err());
+    }
+
+    #[test]
+    fn help_says_what_is_measured() {
+        let help = parse(&["hls", "--help"]).unwrap_err().to_string();
+        for part in ["--no-hints", "--plain", "is complete when", "_HLS_skip=YES"] {
+            assert!(help.contains(part), "{part} in {help}");
+        }
     }
 
     #[test]

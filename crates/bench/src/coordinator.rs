@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{self, SECOND};
-use crate::plan::Plan;
+use crate::hls;
+use crate::plan::{Plan, ViewTarget};
 use crate::process::{Usage, Watch};
 use crate::tally::{Progress, Sessions, Tally, Window};
 use crate::worker::Worker;
@@ -33,6 +34,26 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// Of the bench itself first.
     pub(crate) processes: Vec<Usage>,
+    /// What HLS viewers saw, where there are any.
+    pub(crate) hls: hls::Tally,
+}
+
+/// What leads a run through its phases.
+pub(crate) struct Course<'a> {
+    pub(crate) publishers: usize,
+    pub(crate) viewers: usize,
+    pub(crate) warmup: Duration,
+    pub(crate) seconds: Duration,
+    /// Processes to watch beside the bench itself.
+    pub(crate) pids: &'a [u32],
+}
+
+/// A thread's work, from start to what it counted.
+pub(crate) type Work<'a, T> = Box<dyn FnOnce() -> anyhow::Result<T> + Send + 'a>;
+
+enum Part {
+    Sessions(Box<Tally>),
+    Hls(Box<hls::Tally>),
 }
 
 /// Runs a plan to its end.
@@ -42,13 +63,63 @@ pub(crate) struct Outcome {
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
     let progress = Progress::new();
     let epoch = clock::now();
+    let mut work: Vec<Work<'_, Part>> = Vec::new();
+    for number in 0..plan.load.threads {
+        let worker = Worker::new(plan, &progress, number, epoch)?;
+        work.push(Box::new(move || {
+            worker.run().map(Box::new).map(Part::Sessions)
+        }));
+        if let ViewTarget::Hls(view) = &plan.view {
+            let progress = &progress;
+            work.push(Box::new(move || {
+                let worker = hls::Worker::new(plan, view, progress, number)?;
+                worker.run().map(Box::new).map(Part::Hls)
+            }));
+        }
+    }
+    let load = &plan.load;
+    let course = Course {
+        publishers: load.publishers,
+        viewers: load.viewers,
+        warmup: load.warmup,
+        seconds: load.seconds,
+        pids: &load.pid,
+    };
+    let (parts, seconds, processes) = lead(&course, &progress, work)?;
+    let (mut tally, mut hls) = (Tally::new(), hls::Tally::new());
+    for part in parts {
+        match part {
+            Part::Sessions(part) => tally.merge(&part),
+            Part::Hls(part) => hls.merge(&part),
+        }
+    }
+    let counts = |sessions: &Sessions| (sessions.running(), sessions.failed());
+    Ok(Outcome {
+        tally,
+        publishers: counts(&progress.publishers),
+        viewers: counts(&progress.viewers),
+        seconds,
+        processes,
+        hls,
+    })
+}
+
+/// Leads threads through a run; returns what they counted, the length of the window in seconds, and what processes
+/// used in it.
+///
+/// # Errors
+/// When threads cannot be had, or one of them failed.
+pub(crate) fn lead<T: Send>(
+    course: &Course<'_>,
+    progress: &Progress,
+    work: Vec<Work<'_, T>>,
+) -> anyhow::Result<(Vec<T>, f64, Vec<Usage>)> {
     thread::scope(|scope| {
         let mut workers = Vec::new();
-        for number in 0..plan.load.threads {
-            let worker = Worker::new(plan, &progress, number, epoch)?;
+        for (number, work) in work.into_iter().enumerate() {
             let spawned = thread::Builder::new()
                 .name(format!("bench-{number}"))
-                .spawn_scoped(scope, move || worker.run());
+                .spawn_scoped(scope, work);
             match spawned {
                 Ok(worker) => workers.push(worker),
                 Err(error) => {
@@ -58,12 +129,12 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
             }
         }
         let ended = || workers.iter().any(thread::ScopedJoinHandle::is_finished);
-        let processes = phases(plan, &progress, &ended);
-        let mut tally = Tally::new();
+        let processes = phases(course, progress, &ended);
+        let mut parts = Vec::new();
         let mut failure = None;
         for worker in workers {
             match worker.join() {
-                Ok(Ok(part)) => tally.merge(&part),
+                Ok(Ok(part)) => parts.push(part),
                 Ok(Err(error)) => failure = Some(error),
                 Err(_) => failure = Some(anyhow::anyhow!("a load thread panicked")),
             }
@@ -72,40 +143,32 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
             return Err(error);
         }
         let (seconds, processes) = processes?;
-        let counts = |sessions: &Sessions| (sessions.running(), sessions.failed());
-        Ok(Outcome {
-            tally,
-            publishers: counts(&progress.publishers),
-            viewers: counts(&progress.viewers),
-            seconds,
-            processes,
-        })
+        Ok((parts, seconds, processes))
     })
 }
 
 /// Leads the workers through the run; returns the window's length and what processes used in it.
 fn phases(
-    plan: &Plan,
+    course: &Course<'_>,
     progress: &Progress,
     ended: &dyn Fn() -> bool,
 ) -> anyhow::Result<(f64, Vec<Usage>)> {
-    let load = &plan.load;
     let up = gather(
         "publishers connect",
         &progress.publishers,
-        load.publishers,
+        course.publishers,
         ended,
     ) && {
         progress.view_from.store(clock::now(), Ordering::Relaxed);
-        gather("viewers connect", &progress.viewers, load.viewers, ended)
+        gather("viewers connect", &progress.viewers, course.viewers, ended)
     };
     if !up {
         progress.stop();
         return Ok((0.0, Vec::new()));
     }
-    let length = load.warmup.as_nanos() as u64;
+    let length = course.warmup.as_nanos() as u64;
     pass("settle", clock::now(), length, ended, || {});
-    let opened = open_window(plan, progress);
+    let opened = open_window(course, progress);
     let (window, mut watches) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -128,10 +191,10 @@ fn phases(
     Ok(((window.to - window.from) as f64 / SECOND as f64, usages))
 }
 
-fn open_window(plan: &Plan, progress: &Progress) -> anyhow::Result<(Window, Vec<Watch>)> {
+fn open_window(course: &Course<'_>, progress: &Progress) -> anyhow::Result<(Window, Vec<Watch>)> {
     let pids = [std::process::id()]
         .into_iter()
-        .chain(plan.load.pid.iter().copied());
+        .chain(course.pids.iter().copied());
     let watches: Result<Vec<_>, _> = pids
         .map(|pid| Watch::new(pid).with_context(|| format!("process {pid}")))
         .collect();
@@ -139,7 +202,7 @@ fn open_window(plan: &Plan, progress: &Progress) -> anyhow::Result<(Window, Vec<
     let from = clock::now();
     let window = Window {
         from,
-        to: from + plan.load.seconds.as_nanos() as u64,
+        to: from + course.seconds.as_nanos() as u64,
     };
     progress.open_window(window);
     Ok((window, watches))

@@ -1,12 +1,13 @@
-//! An HTTP-FLV viewer's side of HTTP/1.1: one GET, then a body without end.
+//! An HTTP-FLV or HTTP-TS viewer's side of HTTP/1.1: one GET, then a body without end.
 //!
-//! Owns: the request, the status, and the body, plain or chunked (RFC 9112 §7.1), walked by an [`FlvSkimmer`].
+//! Owns: the request, the status, and the body, plain or chunked (RFC 9112 §7.1), walked by an [`FlvSkimmer`]
+//! or, when the path ends with `.ts`, a [`TsSkimmer`].
 //! Sans-IO: bytes in, one [`Event`] at a time.
 //! Does not: follow redirects or reuse connections.
 
 #![warn(clippy::indexing_slicing)]
 
-use crate::skim::{FlvSkimmer, Message, SkimError};
+use crate::skim::{FlvSkimmer, Message, SkimError, TsSkimmer};
 
 /// Response heads are some 300 bytes; a server that sends more than this is not a media server.
 const MAX_HEAD: usize = 16 * 1024;
@@ -20,7 +21,30 @@ const MAX_DIGITS: u32 = 8;
 pub(crate) struct Client {
     stage: Stage,
     head: Vec<u8>,
-    skim: FlvSkimmer,
+    skim: Skim,
+}
+
+/// The body's format.
+#[derive(Debug)]
+enum Skim {
+    Flv(FlvSkimmer),
+    Ts(Box<TsSkimmer>),
+}
+
+impl Skim {
+    fn next(&mut self, input: &mut &[u8]) -> Result<bool, SkimError> {
+        Ok(match self {
+            Self::Flv(skim) => skim.next(input)?.is_some(),
+            Self::Ts(skim) => skim.next(input)?.is_some(),
+        })
+    }
+
+    fn message(&self) -> Message<'_> {
+        match self {
+            Self::Flv(skim) => skim.message(),
+            Self::Ts(skim) => skim.message(),
+        }
+    }
 }
 
 /// What the caller must know.
@@ -28,7 +52,7 @@ pub(crate) struct Client {
 pub(crate) enum Event<'a> {
     /// The server answered 200; the body begins.
     Started,
-    /// A complete FLV tag.
+    /// A complete FLV tag, or a frame of a transport stream.
     Message(Message<'a>),
 }
 
@@ -69,17 +93,22 @@ impl Client {
     pub(crate) fn open(host: &str, target: &str, out: &mut Vec<u8>) -> Self {
         out.extend(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n").bytes());
         out.extend(b"User-Agent: weir-bench\r\nAccept: */*\r\n\r\n");
+        let path = target.split('?').next().unwrap_or(target);
         Self {
             stage: Stage::Head,
             head: Vec::new(),
-            skim: FlvSkimmer::new(),
+            skim: if path.ends_with(".ts") {
+                Skim::Ts(Box::new(TsSkimmer::new()))
+            } else {
+                Skim::Flv(FlvSkimmer::new())
+            },
         }
     }
 
     /// Takes input up to the next event, or all of it.
     ///
     /// # Errors
-    /// When the server refuses, ends the stream, or sends something else than FLV.
+    /// When the server refuses, ends the stream, or sends something else than its name says.
     pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event<'_>>, ClientError> {
         if matches!(self.stage, Stage::Head) {
             return Ok(self.head(input)?.then_some(Event::Started));
@@ -90,7 +119,7 @@ impl Client {
                 return Ok(None);
             }
             let mut rest = run;
-            let found = self.skim.next(&mut rest)?.is_some();
+            let found = self.skim.next(&mut rest)?;
             let taken = run.len() - rest.len();
             *input = input.get(taken..).unwrap_or_default();
             if let Stage::Chunk(left) = &mut self.stage {
@@ -299,6 +328,21 @@ mod tests {
                 let mut rest = &wire[..];
                 while let Ok(Some(_)) = client.next(&mut rest) {}
             }
+        }
+    }
+
+    #[test]
+    fn transport_streams_are_told_by_their_name() {
+        for (target, kind) in [
+            ("/live/a.ts?x=1", "server sent no MPEG-TS"),
+            ("/live/a.flv?x=.ts", "server sent no FLV signature"),
+        ] {
+            let mut client = Client::open("h", target, &mut Vec::new());
+            let wire = [HEAD, b"\r\n", &[b'x'; 400]].concat();
+            let mut rest = &wire[..];
+            assert_eq!(client.next(&mut rest), Ok(Some(Event::Started)));
+            let error = client.next(&mut rest).unwrap_err().to_string();
+            assert!(error.starts_with(kind), "{error}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Load generator: publishers and viewers in any number, measured from outside.
 //!
-//! Owns: `bench rtmp` and `bench flv`: RTMP publishers, RTMP and HTTP-FLV viewers, the generated source, and the report;
-//! `bench first`: the time to first media of single plays.
+//! Owns: `bench rtmp`, `bench flv` and `bench hls`: RTMP publishers, RTMP, HTTP-FLV and (low-latency) HLS viewers, the
+//! generated source, and the report; `bench files`: requests a second; `bench first`: the time to first media of
+//! single plays.
 //! It drives any server and shares no code with this one: client state machines and parsers are its own, so
 //! that a fault of the server is not hidden by the same fault in the bench. Sessions are plain structs in one
 //! edge-triggered poll loop per thread, one system call per message, so that it costs no more than what it measures.
@@ -10,14 +11,18 @@
 #![forbid(unsafe_code)]
 
 mod amf;
+mod answer;
 mod args;
 mod chunk;
 mod client;
 mod clock;
 mod coordinator;
+mod files;
 mod first;
 mod histogram;
+mod hls;
 mod http;
+mod link;
 mod plan;
 mod process;
 mod report;
@@ -29,6 +34,7 @@ mod tally;
 mod target;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
@@ -40,8 +46,8 @@ use serde::Serialize;
 pub use args::Args;
 
 use args::Protocol;
-use plan::Plan;
-use report::Report;
+use plan::{Plan, ViewTarget};
+use report::{Report, Role};
 
 /// Why a run is not a success.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +59,7 @@ pub enum Failure {
     /// No session of a role could start, so nothing was measured.
     #[error("no {role} could start: {reasons}")]
     NothingRan {
-        /// `publisher` or `viewer`.
+        /// `publisher`, `viewer` or `connection`.
         role: &'static str,
         /// Each reason with its count.
         reasons: String,
@@ -73,15 +79,36 @@ pub enum Failure {
 /// # Errors
 /// [`Failure`] (see [`exit_code`]), or what kept the bench itself from running.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    if let Protocol::First(args) = args.protocol {
-        let report = first::run(&args)?;
-        publish(&report, args.json.as_deref())?;
-        return judge(report.failed(), args.max_failed);
+    match args.protocol {
+        Protocol::First(args) => {
+            let report = first::run(&args)?;
+            publish(&report, args.json.as_deref())?;
+            return judge(report.failed(), args.max_failed);
+        }
+        Protocol::Files(args) => {
+            let report = files::run(&args)?;
+            publish(&report, args.json.as_deref())?;
+            if let Some(reasons) = report.nothing_ran() {
+                let role = "connection";
+                return Err(Failure::NothingRan { role, reasons }.into());
+            }
+            return judge(report.bad(), args.max_failed);
+        }
+        Protocol::Rtmp(_) | Protocol::Flv(_) | Protocol::Hls(_) => {}
     }
     let plan = Plan::new(args)?;
     plan.raise_file_limit()?;
-    let report = Report::new(&plan, coordinator::run(&plan)?);
-    publish(&report, plan.load.json.as_deref())?;
+    let outcome = coordinator::run(&plan)?;
+    let (json, allowed) = (plan.load.json.as_deref(), plan.load.max_failed);
+    if let ViewTarget::Hls(_) = plan.view {
+        let report = hls::Report::new(&plan, outcome);
+        publish(&report, json)?;
+        let roles = [&report.publishers, &report.viewers];
+        anything_ran(report.seconds, roles, &report.reasons)?;
+        return judge(report.bad_sessions(), allowed);
+    }
+    let report = Report::new(&plan, outcome);
+    publish(&report, json)?;
     verdict(&plan, &report)
 }
 
@@ -112,19 +139,23 @@ fn publish(report: &(impl Display + Serialize), json: Option<&Path>) -> anyhow::
 }
 
 fn verdict(plan: &Plan, report: &Report) -> anyhow::Result<()> {
-    for (role, sessions) in [
-        ("publisher", &report.publishers),
-        ("viewer", &report.viewers),
-    ] {
-        if report.seconds == 0.0 && sessions.failed > 0 && sessions.running == 0 {
-            return Err(Failure::NothingRan {
-                role,
-                reasons: report.reasons_line(),
-            }
-            .into());
+    let roles = [&report.publishers, &report.viewers];
+    anything_ran(report.seconds, roles, &report.reasons)?;
+    judge(report.bad_sessions(), plan.load.max_failed)
+}
+
+fn anything_ran(
+    seconds: f64,
+    [publishers, viewers]: [&Role; 2],
+    reasons: &BTreeMap<String, u64>,
+) -> anyhow::Result<()> {
+    for (role, sessions) in [("publisher", publishers), ("viewer", viewers)] {
+        if seconds == 0.0 && sessions.failed > 0 && sessions.running == 0 {
+            let reasons = report::reasons_line(reasons);
+            return Err(Failure::NothingRan { role, reasons }.into());
         }
     }
-    judge(report.bad_sessions(), plan.load.max_failed)
+    Ok(())
 }
 
 fn judge(bad: u64, allowed: u64) -> anyhow::Result<()> {
@@ -306,7 +337,7 @@ mod tests {
         server.join().unwrap();
         assert!(verdict.is_err());
         assert_eq!(
-            report.reasons_line(),
+            report::reasons_line(&report.reasons),
             "viewer: server refused to play: NetStream.Play.StreamNotFound (×1)"
         );
     }

@@ -9,7 +9,7 @@ use crate::args::{Args, Load, Protocol};
 use crate::clock::SECOND;
 use crate::source::{Generated, Recording, Shape, Source};
 use crate::target;
-use crate::{Failure, process};
+use crate::{Failure, hls, process};
 
 /// Descriptors beside the sessions' own: standard streams, pollers, /proc files, some room.
 const OTHER_DESCRIPTORS: usize = 64;
@@ -29,6 +29,7 @@ pub(crate) struct Plan {
 pub(crate) enum ViewTarget {
     Rtmp(target::Rtmp),
     Flv(target::Flv),
+    Hls(hls::View),
 }
 
 impl Plan {
@@ -48,13 +49,21 @@ impl Plan {
                 let target = target::Flv::parse(&load.url)?;
                 (load, ViewTarget::Flv(target))
             }
-            Protocol::First(_) => anyhow::bail!("single plays are no load"),
+            Protocol::Hls(hls) => {
+                let view = hls::View::new(&hls)?;
+                (hls.load, ViewTarget::Hls(view))
+            }
+            Protocol::First(_) | Protocol::Files(_) => {
+                anyhow::bail!("neither publishers nor viewers")
+            }
         };
         let publish = match (&load.publish_url, &view) {
             (Some(url), _) => target::Rtmp::parse(url)?,
             (None, ViewTarget::Rtmp(target)) => target.clone(),
-            (None, ViewTarget::Flv(target)) => target::Rtmp::parse(&target.publish_url())
-                .context("no RTMP address follows from it; give --publish-url")?,
+            (None, ViewTarget::Flv(target) | ViewTarget::Hls(hls::View { target, .. })) => {
+                target::Rtmp::parse(&target.publish_url())
+                    .context("no RTMP address follows from it; give --publish-url")?
+            }
         };
         let streams = load.streams.unwrap_or_else(|| load.publishers.max(1));
         anyhow::ensure!(
@@ -99,24 +108,36 @@ impl Plan {
     /// # Errors
     /// [`Failure::Usage`] when that does not suffice for all sessions.
     pub(crate) fn raise_file_limit(&self) -> anyhow::Result<()> {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        // Where this fails the present limit stays, which is judged below.
-        let _ = setrlimit(Resource::Nofile, limit);
-        let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let needed = (self.load.publishers + self.load.viewers + OTHER_DESCRIPTORS) as u64;
-        if needed > allowed {
-            let text = format!("{needed} open files are needed, {allowed} allowed; see ulimit -Hn");
-            return Err(Failure::Usage(text).into());
-        }
-        Ok(())
+        let of_viewer = match self.view {
+            ViewTarget::Hls(_) => hls::LANES,
+            ViewTarget::Rtmp(_) | ViewTarget::Flv(_) => 1,
+        };
+        raise_file_limit(self.load.publishers + self.load.viewers.saturating_mul(of_viewer))
     }
 
     /// Nanoseconds after the beginning of its phase at which session `index` connects.
     pub(crate) fn ramp(&self, index: usize) -> u64 {
         (index as f64 / self.load.ramp * SECOND as f64) as u64
     }
+}
+
+/// Raises the limit of open files to what is allowed.
+///
+/// # Errors
+/// [`Failure::Usage`] when that does not suffice for so many connections.
+pub(crate) fn raise_file_limit(connections: usize) -> anyhow::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where this fails the present limit stays, which is judged below.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let needed = connections.saturating_add(OTHER_DESCRIPTORS) as u64;
+    if needed > allowed {
+        let text = format!("{needed} open files are needed, {allowed} allowed; see ulimit -Hn");
+        return Err(Failure::Usage(text).into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -144,6 +165,17 @@ mod tests {
             plan.publish,
             target::Rtmp::parse("rtmp://127.0.0.1:1935/live/b").unwrap()
         );
+    }
+
+    #[test]
+    fn hls_publishes_by_rtmp_and_opens_two_connections_a_viewer() {
+        let plan = plan("hls http://127.0.0.1:8080/live/b.m3u8 -n 3 --plain").unwrap();
+        assert_eq!(
+            plan.publish,
+            target::Rtmp::parse("rtmp://127.0.0.1:1935/live/b").unwrap()
+        );
+        assert!(matches!(&plan.view, ViewTarget::Hls(view) if view.mode == hls::Mode::Plain));
+        assert!(raise_file_limit(usize::MAX).is_err());
     }
 
     #[test]

@@ -84,6 +84,7 @@ impl Report {
             viewers,
             seconds,
             processes,
+            hls: _,
         } = outcome;
         let kbps = |bytes: u64| {
             if seconds > 0.0 {
@@ -92,16 +93,11 @@ impl Report {
                 0.0
             }
         };
-        let role = |wanted, (running, failed)| Role {
-            wanted,
-            running,
-            failed,
-        };
         Self {
             url: plan.load.url.clone(),
             seconds,
-            publishers: role(plan.load.publishers, publishers),
-            viewers: role(plan.load.viewers, viewers),
+            publishers: Role::new(plan.load.publishers, publishers),
+            viewers: Role::new(plan.load.viewers, viewers),
             streams: plan.streams,
             starved: tally.starved,
             starved_at_end: tally.starved_at_end,
@@ -122,47 +118,90 @@ impl Report {
         }
     }
 
-    fn write_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, usage) in self.processes.iter().enumerate() {
-            let name = if index == 0 {
-                "bench itself"
-            } else {
-                &usage.name
-            };
-            let mebibytes = |kib: u64| kib as f64 / 1024.0;
-            let mut line = format!("{name} [{}]", usage.pid);
-            write!(
-                line,
-                "{:pad$}",
-                "",
-                pad = 22_usize.saturating_sub(line.chars().count())
-            )?;
-            writeln!(
-                f,
-                "{line}{:.1} % of a core (user {:.2} s, system {:.2} s), {:.0} MiB, ever {:.0} MiB",
-                usage.cpu_percent,
-                usage.user,
-                usage.system,
-                mebibytes(usage.rss_kib),
-                mebibytes(usage.rss_high_kib)
-            )?;
-        }
-        Ok(())
-    }
-
     /// Sessions that did not do what they should.
     pub(crate) fn bad_sessions(&self) -> u64 {
         (self.publishers.failed + self.viewers.failed) as u64 + self.starved
     }
+}
 
-    /// The reasons in one line, the most frequent first.
-    pub(crate) fn reasons_line(&self) -> String {
-        let mut reasons: Vec<_> = self.reasons.iter().collect();
-        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let each = reasons
-            .iter()
-            .map(|(reason, count)| format!("{reason} (×{count})"));
-        each.collect::<Vec<_>>().join("; ")
+/// Reasons in one line, the most frequent first.
+pub(crate) fn reasons_line(reasons: &BTreeMap<String, u64>) -> String {
+    let mut reasons: Vec<_> = reasons.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let each = reasons
+        .iter()
+        .map(|(reason, count)| format!("{reason} (×{count})"));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// Reasons in a table, one a line.
+pub(crate) fn write_reasons(
+    f: &mut fmt::Formatter<'_>,
+    reasons: &BTreeMap<String, u64>,
+) -> fmt::Result {
+    for (reason, count) in reasons {
+        writeln!(f, "  {count:>6} × {reason}")?;
+    }
+    Ok(())
+}
+
+/// A warning in a table where publishers were late.
+pub(crate) fn write_late(f: &mut fmt::Formatter<'_>, lag: &Spread) -> fmt::Result {
+    if lag.p99.is_some_and(|lag| lag > LATE_MS) {
+        let text = "the bench was late: it lacked CPU, so these figures are not the server's";
+        writeln!(f, "{:<22}{text}", "warning")?;
+    }
+    Ok(())
+}
+
+/// Processes in a table; the first is the bench.
+pub(crate) fn write_processes(f: &mut fmt::Formatter<'_>, processes: &[Usage]) -> fmt::Result {
+    for (index, usage) in processes.iter().enumerate() {
+        let name = if index == 0 {
+            "bench itself"
+        } else {
+            &usage.name
+        };
+        let mebibytes = |kib: u64| kib as f64 / 1024.0;
+        let mut line = format!("{name} [{}]", usage.pid);
+        write!(
+            line,
+            "{:pad$}",
+            "",
+            pad = 22_usize.saturating_sub(line.chars().count())
+        )?;
+        writeln!(
+            f,
+            "{line}{:.1} % of a core (user {:.2} s, system {:.2} s), {:.0} MiB, ever {:.0} MiB",
+            usage.cpu_percent,
+            usage.user,
+            usage.system,
+            mebibytes(usage.rss_kib),
+            mebibytes(usage.rss_high_kib)
+        )?;
+    }
+    Ok(())
+}
+
+impl Role {
+    /// Sessions wanted, and those that run and have failed.
+    pub(crate) fn new(wanted: usize, (running, failed): (usize, usize)) -> Self {
+        Self {
+            wanted,
+            running,
+            failed,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            wanted,
+            running,
+            failed,
+        } = self;
+        write!(f, "{running} of {wanted} running, {failed} failed")
     }
 }
 
@@ -174,24 +213,14 @@ impl fmt::Display for Report {
             self.url, self.streams, self.seconds
         )?;
         for (name, role) in [("publishers", &self.publishers), ("viewers", &self.viewers)] {
-            let Role {
-                wanted,
-                running,
-                failed,
-            } = role;
-            writeln!(
-                f,
-                "{name:<22}{running} of {wanted} running, {failed} failed"
-            )?;
+            writeln!(f, "{name:<22}{role}")?;
         }
         writeln!(
             f,
             "{:<22}{}, at the end {}",
             "starved ≥ 2 s", self.starved, self.starved_at_end
         )?;
-        for (reason, count) in &self.reasons {
-            writeln!(f, "  {count:>6} × {reason}")?;
-        }
+        write_reasons(f, &self.reasons)?;
         writeln!(
             f,
             "{:<22}{:>10}{:>10}{:>10}{:>12}",
@@ -221,11 +250,8 @@ impl fmt::Display for Report {
             "{:<22}{}",
             "timestamps gone back", self.timestamps_gone_back
         )?;
-        if self.publisher_lag_ms.p99.is_some_and(|lag| lag > LATE_MS) {
-            let text = "the bench was late: it lacked CPU, so these figures are not the server's";
-            writeln!(f, "{:<22}{text}", "warning")?;
-        }
-        self.write_processes(f)
+        write_late(f, &self.publisher_lag_ms)?;
+        write_processes(f, &self.processes)
     }
 }
 
@@ -264,6 +290,7 @@ mod tests {
                 viewers,
                 seconds: 2.0,
                 processes,
+                hls: crate::hls::Tally::new(),
             },
         )
     }
@@ -278,7 +305,10 @@ mod tests {
         tally.reasons.insert("viewer: a".into(), 2);
         let report = report(tally);
         assert_eq!(report.bad_sessions(), 2);
-        assert_eq!(report.reasons_line(), "viewer: a (×2); viewer: b (×1)");
+        assert_eq!(
+            reasons_line(&report.reasons),
+            "viewer: a (×2); viewer: b (×1)"
+        );
         let document = serde_json::to_value(&report).unwrap();
         assert_eq!(document["latency_ms"]["max"], 1.5);
         assert_eq!(document["publisher_lag_ms"]["p50"], serde_json::Value::Null);

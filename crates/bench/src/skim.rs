@@ -1,7 +1,7 @@
 //! Skimmers: walk a stream of media messages without keeping them.
 //!
 //! Owns: what is seen of a [`Message`] and its first bytes. [`ChunkSkimmer`] walks RTMP chunks, [`FlvSkimmer`]
-//! FLV tags. Both are sans-IO, resumable at any byte, and hold a fixed amount of memory: of each message they copy
+//! FLV tags, [`TsSkimmer`] MPEG-TS packets. All are sans-IO, resumable at any byte, and hold a fixed amount of memory: of each message they copy
 //! the first [`PREFIX`] bytes and step over the others.
 //! Does not: answer anything, nor judge timestamps or codecs.
 
@@ -9,9 +9,11 @@
 
 mod chunk;
 mod flv;
+mod ts;
 
 pub(crate) use chunk::ChunkSkimmer;
 pub(crate) use flv::FlvSkimmer;
+pub(crate) use ts::TsSkimmer;
 
 /// How much of each message is kept, in bytes: enough for the code of an `onStatus` and for a send time.
 pub(crate) const PREFIX: usize = 128;
@@ -100,6 +102,8 @@ pub(crate) enum Misbehaviour {
     NotFlv,
     #[error("server sent an FLV header of unlikely length")]
     FlvHeaderLength,
+    #[error("server sent no MPEG-TS")]
+    NotTs,
 }
 
 /// The first `N` bytes of something, gathered over any number of reads.

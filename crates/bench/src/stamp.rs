@@ -33,11 +33,28 @@ pub(crate) fn write(payload: &mut [u8], time: u64) {
 /// The time inside a payload, of which the first bytes suffice; `None` when it carries none.
 pub(crate) fn read(payload: &[u8]) -> Option<u64> {
     let groups = payload.get(OFFSET..OFFSET + LEN)?.strip_prefix(&MAGIC)?;
-    Some(
-        groups
-            .iter()
-            .fold(0, |time, group| time << 7 | u64::from(group & 0x7f)),
-    )
+    Some(time(groups))
+}
+
+/// The times of all stamps in a run of media, wherever they stand, in order.
+pub(crate) fn all(media: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let mut rest = media;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.iter().position(|byte| *byte == MAGIC[0])?;
+            let place = rest.get(at..at + LEN)?;
+            rest = rest.get(at + 1..).unwrap_or_default();
+            if let Some(groups) = place.strip_prefix(&MAGIC) {
+                return Some(time(groups));
+            }
+        }
+    })
+}
+
+fn time(groups: &[u8]) -> u64 {
+    groups
+        .iter()
+        .fold(0, |time, group| time << 7 | u64::from(group & 0x7f))
 }
 
 #[cfg(test)]
@@ -53,6 +70,20 @@ mod tests {
             write(&mut payload, time);
             prop_assert_eq!(read(&payload), Some(time));
             prop_assert!(payload.iter().all(|byte| *byte != 0));
+        }
+
+        #[test]
+        fn all_are_found_wherever_they_stand(
+            times in proptest::collection::vec(0..1_u64 << 63, 0..6),
+            junk in proptest::collection::vec(any::<u8>(), 0..50),
+        ) {
+            let mut media = junk.clone();
+            for time in &times {
+                let mut payload = [0x55; OFFSET + LEN];
+                write(&mut payload, *time);
+                media.extend(payload.into_iter().chain(junk.iter().copied()));
+            }
+            prop_assert_eq!(all(&media).collect::<Vec<_>>(), times);
         }
 
         #[test]

@@ -84,6 +84,10 @@ impl<'a> Worker<'a> {
         epoch: u64,
     ) -> anyhow::Result<Self> {
         let step = plan.load.threads;
+        let viewers = match plan.view {
+            ViewTarget::Hls(_) => 0,
+            ViewTarget::Rtmp(_) | ViewTarget::Flv(_) => plan.load.viewers,
+        };
         Ok(Self {
             plan,
             progress,
@@ -107,7 +111,7 @@ impl<'a> Worker<'a> {
             viewers: Share {
                 next: number,
                 step,
-                count: plan.load.viewers,
+                count: viewers,
             },
             epoch,
             swept: epoch,
@@ -197,6 +201,8 @@ impl<'a> Worker<'a> {
                     let client = http::Client::open(&target.host, &path, &mut opening);
                     (target.address, Wire::Flv(Box::new(client)))
                 }
+                // its viewers have workers of their own
+                ViewTarget::Hls(_) => return,
             };
             // Both roles may share a server address: they number their connections one after the other.
             let connection = self.plan.load.publishers + index;
@@ -396,7 +402,7 @@ fn count_failure(
 }
 
 /// Begins a connection without waiting for it.
-fn connect(address: SocketAddr, connection: usize) -> io::Result<TcpStream> {
+pub(crate) fn connect(address: SocketAddr, connection: usize) -> io::Result<TcpStream> {
     let Some(source) = target::source(address, connection) else {
         return TcpStream::connect(address);
     };
