@@ -114,6 +114,17 @@ impl Ingest {
                 return Ok(());
             }
         };
+        self.hand_over(now, frame)
+    }
+
+    /// Gives one frame to the hub whose time needs no unwrapping: it comes from a container that is not FLV's. Fails when
+    /// another session has taken over.
+    pub fn push_frame(&mut self, now: Instant, frame: Frame) -> Result<(), IngestError> {
+        self.last = now;
+        self.hand_over(now, frame)
+    }
+
+    fn hand_over(&mut self, now: Instant, frame: Frame) -> Result<(), IngestError> {
         let described = self.describe(&frame);
         let track = frame.track;
         self.publisher.push(now, frame)?;

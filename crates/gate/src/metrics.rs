@@ -46,7 +46,23 @@ pub struct Metrics {
     pub refused: Family<Refused, Counter>,
     /// Bytes read from clients, media and the rest, by protocol.
     pub received: Family<Protocol, Counter>,
+    /// Those of `ended` that ended by a fault. It is on no page of metrics: the sum of their reasons says the same.
+    pub faults: Counter,
 }
+
+/// Reasons for which a session ends that are nobody's fault.
+const ORDERLY: [&str; 10] = [
+    "answered",
+    "closed_by_peer",
+    "drained",
+    "idle",
+    "kicked",
+    "published",
+    "redirected",
+    "stopped",
+    "stream_ended",
+    "taken_over",
+];
 
 impl Metrics {
     /// Fresh metrics, entered in `registry` under the prefix `gate`.
@@ -77,10 +93,32 @@ impl Metrics {
         metrics
     }
 
+    /// Counts the end of a session.
+    pub fn ended(&self, protocol: &'static str, reason: &'static str) {
+        self.ended.get_or_create(&Ended { protocol, reason }).inc();
+        if !ORDERLY.contains(&reason) {
+            self.faults.inc();
+        }
+    }
+
     /// Counts a refusal.
     pub fn refused(&self, protocol: &'static str, limit: &'static str) {
         self.refused
             .get_or_create(&Refused { protocol, limit })
             .inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_ends_that_are_not_orderly() {
+        let metrics = Metrics::default();
+        for reason in ["closed_by_peer", "kicked", "timeout", "connection_lost"] {
+            metrics.ended("rtmp", reason);
+        }
+        assert_eq!(metrics.faults.get(), 2);
     }
 }

@@ -16,7 +16,7 @@ use weir_net::clock;
 use weir_net::socket::Socket;
 
 use crate::context::Gate;
-use crate::metrics::{Ended, Metrics, Protocol};
+use crate::metrics::{Metrics, Protocol};
 
 /// How long the last words to a peer may take, and how long it may take to close in turn.
 ///
@@ -98,13 +98,7 @@ impl Drop for Opened {
             .received
             .get_or_create(&Protocol { protocol })
             .inc_by(bytes_in);
-        self.metrics
-            .ended
-            .get_or_create(&Ended {
-                protocol,
-                reason: self.reason,
-            })
-            .inc();
+        self.metrics.ended(protocol, self.reason);
         let activity = session.activity();
         let bytes_out = session.bytes_out.load(Ordering::Relaxed);
         macro_rules! closing_line {

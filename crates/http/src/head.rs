@@ -15,6 +15,9 @@ use crate::request::{self, Request, RequestError};
 /// Most header fields of a request. Browsers send about 15; a proxy in front adds some.
 const MOST_FIELDS: usize = 64;
 
+/// The line of HTTP/2's preface that reads like a head (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
 /// Why bytes are no request that can be served. The client is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
@@ -100,7 +103,38 @@ impl Heads {
         })
     }
 
-    fn pull_as<T>(&mut self, make: Make<T>) -> Result<Option<Box<T>>, HeadError> {
+    /// As [`pull_whole`](Self::pull_whole), with the fields of those requests only for which `wants_fields` says so: most
+    /// servers answer from what is read of them.
+    pub fn pull_lean(
+        &mut self,
+        wants_fields: fn(&Request) -> bool,
+    ) -> Result<Option<Box<Whole>>, HeadError> {
+        self.pull_as(|parsed| {
+            let request = Request::new(parsed)?;
+            let wanted = wants_fields(&request);
+            let headers = if wanted { &*parsed.headers } else { &[] };
+            Ok(Whole {
+                method: parsed.method.unwrap_or_default().to_owned(),
+                target: match wanted {
+                    true => request::origin_form(parsed.path.unwrap_or_default())?,
+                    false => String::new(),
+                },
+                fields: Fields::new(headers),
+                request,
+            })
+        })
+    }
+
+    /// Whether what has come begins with HTTP/2's preface (RFC 9113, section 3.4). A connection that begins so is handed
+    /// on with all of it: see [`take`](Self::take).
+    pub fn is_http2(&self) -> bool {
+        self.buffer.starts_with(HTTP2_PREFACE)
+    }
+
+    fn pull_as<T>(
+        &mut self,
+        make: impl Fn(&httparse::Request<'_, '_>) -> Result<T, RequestError>,
+    ) -> Result<Option<Box<T>>, HeadError> {
         self.skip_empty_lines();
         if let Some(first) = self.buffer.first()
             && !is_token(*first)
@@ -181,10 +215,11 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Makes of a parsed head what is wanted of it.
-type Make<T> = fn(&httparse::Request<'_, '_>) -> Result<T, RequestError>;
-
-fn parse<T>(head: &[u8], make: Make<T>) -> Result<T, HeadError> {
+/// Parses a head; `make` takes of it what is wanted.
+fn parse<T>(
+    head: &[u8],
+    make: impl Fn(&httparse::Request<'_, '_>) -> Result<T, RequestError>,
+) -> Result<T, HeadError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(head) {
@@ -212,6 +247,33 @@ mod tests {
 
     fn fails(input: &[u8]) -> HeadError {
         pull(input).expect_err("refused")
+    }
+
+    #[test]
+    fn the_preface_of_http2_is_known() {
+        let mut heads = Heads::new(1000);
+        heads.push(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert_eq!(heads.pull(), Err(HeadError::Version));
+        assert!(heads.is_http2());
+        assert_eq!(heads.take(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        heads.push(b"PRI * HTTP/2.1\r\n\r\n");
+        assert!(!heads.is_http2());
+    }
+
+    #[test]
+    fn fields_are_kept_where_they_are_wanted() {
+        let lean = |wants: fn(&Request) -> bool| {
+            let mut heads = Heads::new(1000);
+            heads.push(HEAD);
+            let whole = heads.pull_lean(wants).expect("valid").expect("whole");
+            (
+                whole.method.clone(),
+                whole.target.clone(),
+                whole.fields.len(),
+            )
+        };
+        assert_eq!(lean(|_| true), ("GET".into(), "/live/x.flv?a=1".into(), 2));
+        assert_eq!(lean(|_| false), ("GET".into(), String::new(), 0));
     }
 
     #[test]

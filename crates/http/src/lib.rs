@@ -13,6 +13,7 @@ pub mod body;
 pub mod date;
 pub mod fields;
 pub mod head;
+pub mod pages;
 pub mod request;
 pub mod response;
 pub mod websocket;

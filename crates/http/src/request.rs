@@ -41,6 +41,51 @@ pub struct Upgrade {
     pub version: String,
 }
 
+/// Which bytes of an answer are wanted (RFC 9110, section 14.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// `a-b`: the first and the last byte.
+    Between(u64, u64),
+    /// `a-`: from this byte on.
+    From(u64),
+    /// `-n`: so many bytes at the end.
+    Last(u64),
+}
+
+impl Range {
+    /// Reads the value of `Range`. `None` for several ranges, other units and what is no range: such fields are ignored
+    /// (section 14.2 there), and the answer is whole.
+    fn parse(value: &str) -> Option<Self> {
+        let (unit, range) = value.split_once('=')?;
+        if !unit.trim().eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            // a number that fits nowhere is past every end
+            is_number.then(|| text.parse().unwrap_or(u64::MAX))
+        };
+        match range.trim().split_once('-')? {
+            ("", last) => Some(Self::Last(number(last)?)),
+            (first, "") => Some(Self::From(number(first)?)),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Between(first, last))
+            }
+        }
+    }
+
+    /// The bytes meant of `length`; `None` when there are none of them.
+    pub fn of(self, length: u64) -> Option<std::ops::Range<u64>> {
+        let (start, end) = match self {
+            Self::Between(first, last) => (first, last.saturating_add(1).min(length)),
+            Self::From(first) => (first, length),
+            Self::Last(count) => (length.saturating_sub(count), length),
+        };
+        (start < end).then_some(start..end)
+    }
+}
+
 /// Why a request cannot be served as it stands. The client is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -96,9 +141,46 @@ pub struct Request {
     pub requested_headers: Option<String>,
     /// `Access-Control-Request-Private-Network: true` of a preflight.
     pub private_network: bool,
+    /// The one range of bytes that is wanted.
+    pub range: Option<Range>,
+    /// The validator on which `range` depends.
+    pub if_range: Option<String>,
+    /// The validators of what the client has, as a list.
+    pub if_none_match: Option<String>,
+    /// The client takes bodies in gzip.
+    pub accepts_gzip: bool,
+    /// Whom a proxy asks for, as it says: `X-Forwarded-For`.
+    pub forwarded_for: Option<String>,
 }
 
 impl Request {
+    /// Reads a head of HTTP/2, which has the same meaning in other bytes (RFC 9113, section 8.3).
+    pub fn of_http2(parts: &http::request::Parts) -> Result<Self, RequestError> {
+        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+        let mut fields: Vec<_> = parts
+            .headers
+            .iter()
+            .map(|(name, value)| httparse::Header {
+                name: name.as_str(),
+                value: value.as_bytes(),
+            })
+            .collect();
+        if let Some(authority) = authority
+            && !parts.headers.contains_key(http::header::HOST)
+        {
+            fields.push(httparse::Header {
+                name: "host",
+                value: authority.as_bytes(),
+            });
+        }
+        let mut parsed = httparse::Request::new(&mut fields);
+        parsed.method = Some(parts.method.as_str());
+        parsed.version = Some(1);
+        let target = parts.uri.path_and_query();
+        parsed.path = Some(target.map_or("/", http::uri::PathAndQuery::as_str));
+        Self::new(&parsed)
+    }
+
     /// Reads the fields of a complete head.
     pub fn new(parsed: &httparse::Request<'_, '_>) -> Result<Self, RequestError> {
         let fields = Fields(parsed.headers);
@@ -146,6 +228,11 @@ impl Request {
             origin: owned("origin"),
             requested_headers: owned("access-control-request-headers"),
             private_network: fields.lists("access-control-request-private-network", "true"),
+            range: range(&fields),
+            if_range: owned("if-range"),
+            if_none_match: joined(&fields, "if-none-match"),
+            accepts_gzip: accepts_gzip(&fields),
+            forwarded_for: joined(&fields, "x-forwarded-for"),
         })
     }
 }
@@ -250,6 +337,49 @@ fn expects_continue(fields: &Fields<'_>, is_old: bool) -> Result<bool, RequestEr
         Some(first) if first.eq_ignore_ascii_case("100-continue") => Ok(true),
         Some(_) => Err(RequestError::Expectation),
     }
+}
+
+fn range(fields: &Fields<'_>) -> Option<Range> {
+    let mut ranges = fields.all("range");
+    let first = Range::parse(ranges.next()?);
+    first.filter(|_| ranges.next().is_none())
+}
+
+/// All fields of a name as one (RFC 9110, section 5.3).
+fn joined(fields: &Fields<'_>, name: &'static str) -> Option<String> {
+    let mut values = fields.all(name);
+    let mut joined = values.next()?.to_owned();
+    for value in values {
+        joined.push_str(", ");
+        joined.push_str(value);
+    }
+    Some(joined)
+}
+
+/// Whether gzip is named, or everything is, with a weight that is not zero (RFC 9110, section 12.5.3).
+fn accepts_gzip(fields: &Fields<'_>) -> bool {
+    let mut any = false;
+    for member in fields.members("accept-encoding") {
+        let (coding, weight) = member.split_once(';').unwrap_or((member, ""));
+        let is_wanted = !is_zero_weight(weight);
+        match coding.trim() {
+            coding if coding.eq_ignore_ascii_case("gzip") => return is_wanted,
+            "*" => any = is_wanted,
+            _ => {}
+        }
+    }
+    any
+}
+
+/// `q=0`, `q=0.` and up to three zeros more (RFC 9110, section 12.4.2).
+fn is_zero_weight(weight: &str) -> bool {
+    let Some((name, value)) = weight.split_once('=') else {
+        return false;
+    };
+    let value = value.trim();
+    name.trim().eq_ignore_ascii_case("q")
+        && value.starts_with('0')
+        && value.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 #[cfg(test)]
@@ -387,5 +517,99 @@ mod tests {
         };
         assert_eq!(expects("100-Continue"), Ok(true));
         assert_eq!(expects("wonders"), Err(RequestError::Expectation));
+    }
+
+    #[test]
+    fn ranges_are_read_and_applied() {
+        let of = |value: &str| {
+            request(&format!("GET / HTTP/1.1\nHost: h\nRange: {value}"))
+                .expect("valid")
+                .range
+        };
+        assert_eq!(of("bytes=0-4"), Some(Range::Between(0, 4)));
+        assert_eq!(of("Bytes = 5-"), Some(Range::From(5)));
+        assert_eq!(of("bytes=-3"), Some(Range::Last(3)));
+        for ignored in [
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=4-1",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "0-1",
+        ] {
+            assert_eq!(of(ignored), None, "{ignored}");
+        }
+        assert_eq!(of("bytes=0-1\nRange: bytes=2-3"), None);
+        assert_eq!(Range::Between(0, 4).of(3), Some(0..3));
+        assert_eq!(Range::Between(2, 2).of(3), Some(2..3));
+        assert_eq!(Range::Between(3, 9).of(3), None);
+        assert_eq!(Range::Between(0, u64::MAX).of(3), Some(0..3));
+        assert_eq!(Range::From(2).of(3), Some(2..3));
+        assert_eq!(Range::Last(9).of(3), Some(0..3));
+        assert_eq!(Range::Last(0).of(3), None);
+        assert_eq!(Range::From(0).of(0), None);
+        assert_eq!(
+            of("bytes=99999999999999999999-"),
+            Some(Range::From(u64::MAX))
+        );
+    }
+
+    #[test]
+    fn gzip_is_accepted_unless_its_weight_is_zero() {
+        let of = |value: &str| {
+            request(&format!(
+                "GET / HTTP/1.1\nHost: h\nAccept-Encoding: {value}"
+            ))
+            .expect("valid")
+            .accepts_gzip
+        };
+        for yes in [
+            "gzip",
+            "br, GZIP;q=0.1",
+            "*",
+            "deflate, *;q=0.5",
+            "gzip;q=1, *;q=0",
+            "gzip; q=0.001",
+        ] {
+            assert!(of(yes), "{yes}");
+        }
+        for no in [
+            "",
+            "br",
+            "gzip;q=0",
+            "gzip; Q = 0.000",
+            "*;q=0",
+            "identity",
+            "xgzip",
+            "*, gzip;q=0",
+        ] {
+            assert!(!of(no), "{no}");
+        }
+        assert!(
+            !request("GET / HTTP/1.1\nHost: h")
+                .expect("valid")
+                .accepts_gzip
+        );
+    }
+
+    #[test]
+    fn http2_says_the_same_in_other_bytes() {
+        let (parts, ()) = http::Request::get("http://h:1/live/x.m3u8?a=1")
+            .version(http::Version::HTTP_2)
+            .header("range", "bytes=1-2")
+            .header("user-agent", "t")
+            .body(())
+            .expect("valid")
+            .into_parts();
+        let read = Request::of_http2(&parts).expect("valid");
+        let same =
+            request("GET /live/x.m3u8?a=1 HTTP/1.1\nHost: h:1\nRange: bytes=1-2\nUser-Agent: t");
+        assert_eq!(Ok(read), same);
+        let (parts, ()) = http::Request::get("/x")
+            .body(())
+            .expect("valid")
+            .into_parts();
+        assert_eq!(Request::of_http2(&parts), Err(RequestError::Host));
     }
 }
