@@ -1,30 +1,38 @@
 //! One accepted HTTP connection.
 //!
-//! Owns: waiting for requests, their order, and the connection's end. Does not: play (`play` does) or publish
-//! (`publish` does).
+//! Owns: waiting for requests, their order, and the connection's end. Does not: play (`play` does), publish (`publish`
+//! does) or find files (`files` does), or speak HTTP/2 (`http2` does).
 //!
-//! The entry in the table of sessions is made when the first request has come: only then is known whether it is a
-//! WebSocket's.
+//! The entry in the table of sessions is made when the first request has come: only then is known what it is for.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use weir_fanout::Conn;
 use weir_gate::{Gate, Opened, close_gently};
 use weir_hub::{EndReason, Session};
+use weir_media::StreamKey;
 use weir_net::admission::{Permit, Refusal};
 use weir_net::clock;
 use weir_net::socket::Socket;
+use weir_segment::File;
 
+use crate::egress::Container;
 use crate::end::{End, Word};
-use crate::listen::Settings;
+use crate::files::{Visitor, find};
+use crate::http2::{self, Begun};
+use crate::listen::{Port, Streams};
+use crate::reply::{Prepared, field};
 use crate::response::{Manner, PAGE_METHODS, STREAM_METHODS, Status};
+use crate::send::Patience;
 use crate::target::{CROSS_DOMAIN, PAGE, Resource};
-use crate::{PROTOCOL, WEBSOCKET_PROTOCOL};
-use weir_http::head::Heads;
+use crate::{FILES_PROTOCOL, PROTOCOL, TS_PROTOCOL, WEBSOCKET_PROTOCOL, WEBSOCKET_TS_PROTOCOL};
+use weir_http::head::{Heads, Whole};
+use weir_http::pages::is_page;
 use weir_http::request::{BodyLength, Method, Request};
 
 /// Reads of one turn, so that a client with a full socket does not hold up the core.
@@ -42,7 +50,7 @@ pub(crate) struct Connection {
     pub(crate) gate: Gate,
     pub(crate) opened: Opened,
     pub(crate) conn: Rc<Conn>,
-    pub(crate) settings: Rc<Settings>,
+    pub(crate) port: Rc<Port>,
     refusal: Option<Refusal>,
     /// When it was accepted.
     pub(crate) since: Instant,
@@ -50,40 +58,63 @@ pub(crate) struct Connection {
     pub(crate) heads: Heads,
     /// How the request at hand is answered.
     pub(crate) manner: Manner,
+    visitor: Visitor,
+    /// What it asked for so far is worth a line in the log, or is not.
+    noise: Noise,
+}
+
+/// What a connection was used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noise {
+    /// Nothing yet.
+    None,
+    /// Files and pages, for which browsers and players come and go by the dozen.
+    Little,
+    /// Anything else.
+    Much,
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn run(gate: Gate, accepted: Accepted, settings: Rc<Settings>) {
+pub(crate) async fn run(gate: Gate, accepted: Accepted, port: Rc<Port>) {
     let since = clock::now();
     let Accepted {
         socket,
         permit,
         refusal,
     } = accepted;
-    let mut heads = Heads::new(settings.max_head_bytes);
+    let mut heads = Heads::new(port.settings.max_head_bytes);
     let mut received = 0;
     let first = next_head(&gate, &socket, None, &mut heads, &mut received).await;
-    let is_websocket = first
-        .as_ref()
-        .is_ok_and(|request| request.upgrade.is_some());
-    let protocol = if is_websocket {
-        WEBSOCKET_PROTOCOL
-    } else {
-        PROTOCOL
+    if first.is_err() && heads.is_http2() {
+        let begun = Begun {
+            socket,
+            permit,
+            refusal,
+            ahead: heads.take(),
+        };
+        // few come so, and their future is large
+        return Box::pin(http2::serve(gate, port, begun)).await;
+    }
+    let protocol = match &first {
+        Ok(whole) => label(&whole.request, &resource(&gate, &port, &whole.request)),
+        Err(_) => FILES_PROTOCOL,
     };
     let opened = Opened::new(&gate, protocol, socket.peer(), permit);
     opened.received(received);
+    let visitor = Visitor::new(socket.peer());
     let conn = Rc::new(Conn::new(socket, opened.session().clone()));
     let manner = Manner::default();
     let mut connection = Connection {
         gate,
         opened,
         conn,
-        settings,
+        port,
         refusal,
         since,
         heads,
         manner,
+        visitor,
+        noise: Noise::None,
     };
     let end = match connection.serve(first).await {
         Ok(never) => match never {},
@@ -92,10 +123,34 @@ pub(crate) async fn run(gate: Gate, accepted: Accepted, settings: Rc<Settings>) 
     connection.finish(end).await;
 }
 
+/// What a request is about.
+pub(crate) fn resource(gate: &Gate, port: &Port, request: &Request) -> Resource {
+    let streams = Streams {
+        hub: &gate.hub,
+        desk: port.desk.as_ref(),
+    };
+    let has_pages = port.settings.pages.is_some();
+    Resource::new(request, &gate.settings().vhosts, has_pages, &streams)
+}
+
+/// The protocol of a connection that begins with this request.
+fn label(request: &Request, resource: &Resource) -> &'static str {
+    match (resource, request.upgrade.is_some()) {
+        (Resource::Stream(_, Container::Flv), false) => PROTOCOL,
+        (Resource::Stream(_, Container::Flv), true) => WEBSOCKET_PROTOCOL,
+        (Resource::Stream(_, Container::Ts), false) => TS_PROTOCOL,
+        (Resource::Stream(_, Container::Ts), true) => WEBSOCKET_TS_PROTOCOL,
+        _ => FILES_PROTOCOL,
+    }
+}
+
 impl Connection {
     /// Says the last words.
     async fn finish(&mut self, end: End) {
         self.opened.end(end.reason, &end.detail);
+        if self.noise == Noise::Little {
+            self.opened.keep_quiet();
+        }
         if let Some(Word::Status(status)) = end.word {
             self.manner.keep_alive = false;
             let text = format!("{}\n", end.detail);
@@ -117,7 +172,7 @@ impl Connection {
         }
     }
 
-    async fn serve(&mut self, first: Result<Box<Request>, End>) -> Result<Infallible, End> {
+    async fn serve(&mut self, first: Result<Box<Whole>, End>) -> Result<Infallible, End> {
         let mut next = first;
         loop {
             let request = next?;
@@ -139,8 +194,9 @@ impl Connection {
     }
 
     /// Answers a request; when that is done the connection is free for the next.
-    async fn answer(&mut self, request: Box<Request>) -> Result<(), End> {
-        self.manner = Manner::new(&request, &self.settings.cors_origin);
+    async fn answer(&mut self, whole: Box<Whole>) -> Result<(), End> {
+        let request = &whole.request;
+        self.manner = Manner::new(request, &self.port.settings.cors_origin);
         self.opened.session().set_agent(&request.agent);
         if let Some(refusal) = self.refusal {
             return Err(End::answered(Status::UNAVAILABLE, "refused", refusal));
@@ -148,47 +204,70 @@ impl Connection {
         if self.gate.core.shutdown().is_draining() {
             self.manner.keep_alive = false;
         }
-        let resource = Resource::new(&request, &self.gate.settings().vhosts);
+        let resource = resource(&self.gate, &self.port, request);
+        self.note(&resource);
         let publishes = matches!(request.method, Method::Post | Method::Put);
-        if let (Resource::Stream(address), true) = (&resource, publishes) {
-            // the future of an upload is large, and a viewer's connection would hold room for it
-            return Box::pin(self.publish(address.clone(), &request)).await;
+        // the futures of what follows are large, and a viewer's connection would hold room for them
+        match resource {
+            Resource::Stream(address, container) if publishes => {
+                Box::pin(self.publish(address, container, request)).await
+            }
+            Resource::Application => match self.port.settings.pages.clone() {
+                Some(pages) => Box::pin(self.page(pages, whole)).await,
+                None => self.reply(Status::NOT_FOUND, &[], "no pages here\n"),
+            },
+            other => {
+                if request.body != BodyLength::None {
+                    // nobody reads this body, and it must not be taken for a request
+                    self.manner.keep_alive = false;
+                }
+                let is_read = matches!(request.method, Method::Get | Method::Head);
+                match other {
+                    Resource::Stream(address, container) if is_read => {
+                        let request = Box::new(whole.request);
+                        self.play(address, container, request).await
+                    }
+                    Resource::File(key, file) if is_read => {
+                        Box::pin(self.file(&whole.request, (key, file))).await
+                    }
+                    other => {
+                        let prepared = plain(&self.manner, request, &other);
+                        Box::pin(self.send_prepared(prepared)).await
+                    }
+                }
+            }
         }
-        if request.body != BodyLength::None {
-            // nobody reads this body, and it must not be taken for a request
-            self.manner.keep_alive = false;
-        }
-        let methods = match resource {
-            Resource::Stream(_) => STREAM_METHODS,
-            _ => PAGE_METHODS,
+    }
+
+    fn note(&mut self, resource: &Resource) {
+        let is_quiet = matches!(
+            resource,
+            Resource::File(..) | Resource::Application | Resource::Page
+        );
+        self.noise = match (self.noise, is_quiet) {
+            (Noise::None | Noise::Little, true) => Noise::Little,
+            _ => Noise::Much,
         };
-        match (resource, request.method) {
-            (_, Method::Options) => {
-                let mut words = Vec::new();
-                self.manner
-                    .write_options(methods, &request, clock::wallclock(), &mut words);
-                self.say_all(&mut words)
-            }
-            (_, Method::Other)
-            | (Resource::Page | Resource::CrossDomain, Method::Post | Method::Put) => self.reply(
-                Status::METHOD,
-                &[("Allow", methods)],
-                "this method is not understood here\n",
-            ),
-            (Resource::Page, _) => self.reply(Status::OK, &[], PAGE),
-            (Resource::CrossDomain, _) => {
-                self.reply(Status::OK, &[("Content-Type", "text/xml")], CROSS_DOMAIN)
-            }
-            (Resource::Stream(address), _) => self.play(address, request).await,
-            (Resource::Unknown, _) => self.reply(
-                Status::NOT_FOUND,
-                &[],
-                "nothing here; streams are at /app/stream.flv\n",
-            ),
-            (Resource::Invalid(why), _) => {
-                self.reply(Status::BAD_REQUEST, &[], &format!("{why}\n"))
-            }
-        }
+    }
+
+    /// Answers a request for a file, when there is an answer.
+    async fn file(&mut self, request: &Request, named: (StreamKey, File)) -> Result<(), End> {
+        let (key, file) = named;
+        self.visitor.asks(file);
+        let (port, hub) = (Rc::clone(&self.port), Arc::clone(&self.gate.hub));
+        let found = find(
+            port.desk.as_ref(),
+            &hub,
+            self.visitor,
+            request,
+            (&key, file),
+        );
+        let found = tokio::select! {
+            biased;
+            found = found => found,
+            end = self.gone(Patience::UntilDrain) => return Err(end),
+        };
+        self.send_found(found).await
     }
 
     /// Answers with a text.
@@ -220,7 +299,7 @@ impl Connection {
     }
 
     /// Waits until the client has taken the answer: one that asks on without reading is not heard meanwhile.
-    async fn flushed(&self) -> Result<(), End> {
+    pub(crate) async fn flushed(&self) -> Result<(), End> {
         let flushing = async {
             while !self.conn.flush(clock::now()) {
                 if let Some(closed) = self.conn.closed() {
@@ -269,13 +348,14 @@ async fn next_head(
     session: Option<&Session>,
     heads: &mut Heads,
     received: &mut usize,
-) -> Result<Box<Request>, End> {
+) -> Result<Box<Whole>, End> {
     let shutdown = gate.core.shutdown();
     let deadline = clock::now() + gate.settings().request;
     let mut timer = pin!(tokio::time::sleep_until(deadline.into()));
     loop {
-        if let Some(request) = heads.pull()? {
-            return Ok(request);
+        // the application alone wants to see all of a head
+        if let Some(whole) = heads.pull_lean(|request| is_page(&request.path))? {
+            return Ok(whole);
         }
         let is_idle = heads.is_empty();
         tokio::select! {
@@ -291,6 +371,30 @@ async fn next_head(
             // the head may be complete, or wrong
             Ok(false)
         })?;
+    }
+}
+
+/// The answer to what needs no stream: texts, refusals and OPTIONS.
+pub(crate) fn plain(manner: &Manner, request: &Request, resource: &Resource) -> Prepared {
+    let methods = match resource {
+        Resource::Stream(..) => STREAM_METHODS,
+        _ => PAGE_METHODS,
+    };
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    match resource {
+        _ if request.method == Method::Options => manner.options(methods, request),
+        Resource::Page if is_read => Prepared::text(Status::OK, PAGE),
+        Resource::CrossDomain if is_read => Prepared {
+            fields: vec![field("Content-Type", "text/xml")],
+            ..Prepared::text(Status::OK, CROSS_DOMAIN)
+        },
+        Resource::Invalid(why) => Prepared::text(Status::BAD_REQUEST, format!("{why}\n")),
+        Resource::Unknown if request.method != Method::Other => {
+            let text = "nothing here; streams are at /app/stream.flv, .ts, .m3u8 and .mpd\n";
+            Prepared::text(Status::NOT_FOUND, text)
+        }
+        _ => Prepared::text(Status::METHOD, "this method is not understood here\n")
+            .with("Allow", methods),
     }
 }
 
@@ -354,7 +458,7 @@ pub(crate) fn read(
 mod tests {
     use super::*;
 
-    fn size<F: Future>(_: fn(Gate, Accepted, Rc<Settings>) -> F) -> usize {
+    fn size<F: Future>(_: fn(Gate, Accepted, Rc<Port>) -> F) -> usize {
         size_of::<F>()
     }
 

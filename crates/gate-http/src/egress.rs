@@ -1,9 +1,12 @@
-//! Frames as FLV tags, framed for HTTP or WebSocket once for all viewers.
+//! Frames in a container, framed for HTTP or WebSocket once for all viewers.
 //!
-//! Owns: [`FlvFormat`] and the file header that precedes its tags. Does not: write to sockets.
+//! Owns: [`Wire`], which names a container and a framing, [`FlvFormat`] and the file header that precedes its tags, and
+//! [`TsFormat`]. Does not: write to sockets.
 //!
-//! A piece of the log holds whole tags and is one HTTP chunk, one WebSocket message, or bare. The
-//! file header is a viewer's own and goes out before the log.
+//! A piece of the log holds whole tags, or whole packets, and is one HTTP chunk, one WebSocket message, or bare. The
+//! FLV file header is a viewer's own and goes out before the log.
+
+mod ts;
 
 use bytes::Bytes;
 use weir_container::flv::{self, TagKind};
@@ -12,6 +15,8 @@ use weir_media::{Frame, Timestamp};
 
 use weir_http::websocket::{self, Opcode};
 
+pub use ts::TsFormat;
+
 /// Bytes of a chunk's head: the size in eight hexadecimal digits, and CR LF (RFC 9112, section 7.1).
 ///
 /// The width is fixed so that room can be left before the size is known; leading zeros are lawful.
@@ -19,6 +24,25 @@ const CHUNK_HEAD_BYTES: usize = 10;
 
 /// The chunk that ends a body, with no trailers.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// What carries the media of an endless stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// FLV.
+    Flv,
+    /// MPEG-TS.
+    Ts,
+}
+
+impl Container {
+    /// Its `Content-Type`.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Flv => "video/x-flv",
+            Self::Ts => "video/mp2t",
+        }
+    }
+}
 
 /// What is around the pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,17 +55,46 @@ pub enum Framing {
     WebSocket,
 }
 
-impl Framing {
+/// What a viewer's bytes depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wire {
+    /// What carries the media.
+    pub container: Container,
+    /// What is around it.
+    pub framing: Framing,
+}
+
+impl Wire {
     /// The identity of the log.
     pub fn id(self) -> FormatId {
-        let name = match self {
-            Self::Raw => "flv",
-            Self::Chunked => "flv-chunked",
-            Self::WebSocket => "flv-ws",
+        let name = match (self.container, self.framing) {
+            (Container::Flv, Framing::Raw) => "flv",
+            (Container::Flv, Framing::Chunked) => "flv-chunked",
+            (Container::Flv, Framing::WebSocket) => "flv-ws",
+            (Container::Ts, Framing::Raw) => "ts",
+            (Container::Ts, Framing::Chunked) => "ts-chunked",
+            (Container::Ts, Framing::WebSocket) => "ts-ws",
         };
         FormatId { name, parameter: 0 }
     }
 
+    /// A format without a past.
+    pub fn format(self) -> Box<dyn Format> {
+        match self.container {
+            Container::Flv => Box::new(FlvFormat::new(self.framing)),
+            Container::Ts => Box::new(TsFormat::new(self.framing)),
+        }
+    }
+
+    /// Appends what a viewer is sent before the log. Players of browsers wait for every medium that is announced.
+    pub(crate) fn write_file_header(self, has_video: bool, has_audio: bool, out: &mut Vec<u8>) {
+        if self.container == Container::Flv {
+            self.framing.write_flv_header(has_video, has_audio, out);
+        }
+    }
+}
+
+impl Framing {
     fn head_room(self) -> usize {
         match self {
             Self::Raw => 0,
@@ -73,8 +126,7 @@ impl Framing {
         Bytes::from(piece).slice(skip..)
     }
 
-    /// Appends the FLV file header in this framing. Players of browsers wait for every medium that it announces.
-    pub(crate) fn write_file_header(self, has_video: bool, has_audio: bool, out: &mut Vec<u8>) {
+    fn write_flv_header(self, has_video: bool, has_audio: bool, out: &mut Vec<u8>) {
         let mut piece = vec![0; self.head_room()];
         flv::write_file_header(has_audio, has_video, &mut piece);
         out.extend_from_slice(&self.seal(piece));
@@ -82,7 +134,7 @@ impl Framing {
 }
 
 /// `length` as the head of a chunk. A piece is far below 4 GiB: one tag, or a piece's worth of small ones.
-fn chunk_head(length: usize) -> [u8; CHUNK_HEAD_BYTES] {
+pub(crate) fn chunk_head(length: usize) -> [u8; CHUNK_HEAD_BYTES] {
     let mut head = *b"00000000\r\n";
     let mut left = length;
     for digit in head.iter_mut().take(8).rev() {
@@ -92,7 +144,7 @@ fn chunk_head(length: usize) -> [u8; CHUNK_HEAD_BYTES] {
     head
 }
 
-/// The wire format of all viewers with one framing.
+/// The wire format of all viewers of FLV with one framing.
 #[derive(Debug)]
 pub struct FlvFormat {
     framing: Framing,
@@ -174,7 +226,7 @@ mod tests {
             Bytes::from_static(b"\x17\x01\0\0\0key"),
         );
         let mut bytes = Vec::new();
-        Framing::Raw.write_file_header(true, true, &mut bytes);
+        Framing::Raw.write_flv_header(true, true, &mut bytes);
         bytes.extend_from_slice(&sealed(Framing::Raw, &[key]));
         let mut reader = flv::Reader::new(100);
         let tag = reader
@@ -216,9 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn each_framing_has_a_log_of_its_own() {
-        assert_ne!(Framing::Raw.id(), Framing::Chunked.id());
-        assert_ne!(Framing::Chunked.id(), Framing::WebSocket.id());
+    fn each_wire_has_a_log_of_its_own() {
+        let framings = [Framing::Raw, Framing::Chunked, Framing::WebSocket];
+        let wires = [Container::Flv, Container::Ts]
+            .into_iter()
+            .flat_map(|container| framings.map(|framing| Wire { container, framing }));
+        let names: std::collections::BTreeSet<_> = wires.map(|wire| wire.id().name).collect();
+        assert_eq!(names.len(), 6);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use weir_container::ts;
 use weir_fanout::Viewer;
 use weir_gate::{Address, arm};
 use weir_hub::SessionRole;
@@ -14,7 +15,7 @@ use weir_media::StreamKey;
 use weir_net::clock;
 
 use crate::connection::{Connection, Read, read};
-use crate::egress::{FlvFormat, Framing, LAST_CHUNK};
+use crate::egress::{Container, Framing, LAST_CHUNK, Wire};
 use crate::end::{End, Word};
 use crate::response::Status;
 use weir_http::request::{Method, Request, Upgrade};
@@ -26,12 +27,27 @@ use weir_http::websocket::{self, Frames, Opcode, Said};
 /// must say whether the stream exists. A look is one lock; a fifth of a second is less than a player's own start.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
+/// How long a stream's first frames are waited for before the file header, which says whether there are pictures and
+/// sound. Players wait for what it promises and does not come, some for ever. The hub is certain after a second.
+const MEDIA_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How often is looked meanwhile whether they have come. Nobody is told of frames before there is a place in the log, and
+/// that comes with the header.
+const MEDIA_STEP: Duration = Duration::from_millis(50);
+
 /// How often a viewer's connection is looked after when nothing happens on it.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// What viewers of a transport stream are told that has nothing to carry.
+const NOT_CARRIED: &str = "the codecs of this stream are not carried in MPEG-TS; ask for .flv\n";
+
+/// When a viewer's stream is looked at for codecs that can be carried, after it began before they were known. Publishers
+/// send their sequence headers first of all.
+const CODECS_AFTER: Duration = Duration::from_secs(2);
+
 /// How a viewer is spoken to.
 struct Opening {
-    framing: Framing,
+    wire: Wire,
     /// `Sec-WebSocket-Accept`, for a WebSocket.
     accept: Option<String>,
 }
@@ -41,39 +57,55 @@ impl Connection {
     pub(crate) async fn play(
         &mut self,
         address: Address,
+        container: Container,
         request: Box<Request>,
     ) -> Result<(), End> {
-        let opening = opening(&request)?;
+        let opening = opening(&request, container)?;
+        let wire = opening.wire;
         if request.method == Method::Head {
-            return self.head_of(&address.key, opening.framing);
+            return self.head_of(&address.key, wire);
         }
         // what the request said is not needed while the stream lasts
         drop(request);
         if !self.wait_for(&address.key).await? {
             return self.reply(Status::NOT_FOUND, &[], "nobody publishes this stream\n");
         }
+        if !self.is_carried(&address.key, container) {
+            return self.reply(Status::NOT_ACCEPTABLE, &[], NOT_CARRIED);
+        }
+        if container == Container::Flv {
+            self.wait_for_media(&address.key).await?;
+        }
+        let key = (container == Container::Ts).then(|| address.key.clone());
         let viewer = self.begin(address, &opening)?;
-        let framing = opening.framing;
         drop(opening);
-        let attended = self.attend(&viewer, framing).await;
+        let attended = self.attend(&viewer, wire, key.as_ref()).await;
         drop(viewer);
-        self.part(framing, attended)
+        self.part(wire.framing, attended)
     }
 
-    fn head_of(&self, key: &StreamKey, framing: Framing) -> Result<(), End> {
+    /// Whether the container carries any of the stream's codecs, as far as they are known.
+    fn is_carried(&self, key: &StreamKey, container: Container) -> bool {
+        if container == Container::Flv {
+            return true;
+        }
+        let codecs = self.gate.hub.codecs(key);
+        codecs.is_empty() || codecs.into_iter().any(ts::is_supported)
+    }
+
+    fn head_of(&self, key: &StreamKey, wire: Wire) -> Result<(), End> {
         if !self.gate.hub.is_live(key) {
             return self.reply(Status::NOT_FOUND, &[], "nobody publishes this stream\n");
         }
         let mut words = Vec::new();
         self.manner
-            .write_stream(framing, clock::wallclock(), &mut words);
+            .write_stream(wire, clock::wallclock(), &mut words);
         self.conn.say(&mut words, clock::now());
         self.done("answered")
     }
 
     /// Waits until somebody publishes the stream, as long as the setting says; false when nobody did.
     async fn wait_for(&mut self, key: &StreamKey) -> Result<bool, End> {
-        let shutdown = self.gate.core.shutdown().clone();
         let deadline = clock::now() + self.gate.settings().play_wait;
         loop {
             if self.gate.hub.is_live(key) {
@@ -83,30 +115,47 @@ impl Connection {
             if now >= deadline {
                 return Ok(false);
             }
-            self.read_ahead()?;
-            let until = deadline.min(now + WAIT_STEP);
-            tokio::select! {
-                readable = self.conn.socket().readable() => readable?,
-                () = tokio::time::sleep_until(until.into()) => {}
-                reason = self.conn.session().kicked() => {
-                    return Err(End::from(reason).with(Word::Status(Status::UNAVAILABLE)));
-                }
-                () = shutdown.draining() => {
-                    return Err(End::drained().with(Word::Status(Status::UNAVAILABLE)));
-                }
+            self.pause(deadline.min(now + WAIT_STEP)).await?;
+        }
+    }
+
+    /// Waits until it is certain what the stream has, if that does not take long.
+    async fn wait_for_media(&mut self, key: &StreamKey) -> Result<(), End> {
+        let deadline = clock::now() + MEDIA_WAIT;
+        loop {
+            let now = clock::now();
+            if now >= deadline || self.gate.hub.media(now, key).is_some() {
+                return Ok(());
+            }
+            self.pause(deadline.min(now + MEDIA_STEP)).await?;
+        }
+    }
+
+    /// Sleeps until then, or until the viewer says something.
+    async fn pause(&mut self, until: Instant) -> Result<(), End> {
+        let shutdown = self.gate.core.shutdown().clone();
+        self.read_ahead()?;
+        tokio::select! {
+            readable = self.conn.socket().readable() => Ok(readable?),
+            () = tokio::time::sleep_until(until.into()) => Ok(()),
+            reason = self.conn.session().kicked() => {
+                Err(End::from(reason).with(Word::Status(Status::UNAVAILABLE)))
+            }
+            () = shutdown.draining() => {
+                Err(End::drained().with(Word::Status(Status::UNAVAILABLE)))
             }
         }
     }
 
     /// Takes a place in the fan-out, and sends what precedes the media.
     fn begin(&mut self, address: Address, opening: &Opening) -> Result<Viewer, End> {
-        let framing = opening.framing;
-        let mut make = || Box::new(FlvFormat::new(framing)) as Box<dyn weir_hub::Format>;
+        let wire = opening.wire;
+        let mut make = || wire.format();
         let Address { key, start } = address;
         let joined =
             self.gate
                 .fanout
-                .join(&self.conn, &key, framing.id(), &mut make, start, self.since);
+                .join(&self.conn, &key, wire.id(), &mut make, start, self.since);
         let viewer = joined.map_err(|error| {
             self.gate
                 .metrics
@@ -124,40 +173,57 @@ impl Connection {
                 .manner
                 .write_upgrade(accept, clock::wallclock(), &mut words),
             None => {
-                if framing == Framing::Raw {
+                if wire.framing == Framing::Raw {
                     self.manner.keep_alive = false;
                 }
                 self.manner
-                    .write_stream(framing, clock::wallclock(), &mut words);
+                    .write_stream(wire, clock::wallclock(), &mut words);
             }
         }
         let now = clock::now();
         // what is not certain is announced: a medium that comes unannounced is not played at all
         let (has_video, has_audio) = media.unwrap_or((true, true));
-        framing.write_file_header(has_video, has_audio, &mut words);
+        wire.write_file_header(has_video, has_audio, &mut words);
         self.conn.say(&mut words, now);
         viewer.resume();
         Ok(viewer)
     }
 
     /// Sleeps while the fan-out serves the viewer; returns when the stream is over.
-    async fn attend(&mut self, viewer: &Viewer, framing: Framing) -> Result<(), End> {
+    ///
+    /// `key` is given where it may turn out late that the container carries nothing of the stream.
+    async fn attend(
+        &mut self,
+        viewer: &Viewer,
+        wire: Wire,
+        key: Option<&StreamKey>,
+    ) -> Result<(), End> {
         let conn = Rc::clone(&self.conn);
         let shutdown = self.gate.core.shutdown().clone();
         let mut stopped = pin!(shutdown.stopped());
         let mut timer = pin!(tokio::time::sleep(LOOK_EVERY));
-        let mut frames = (framing == Framing::WebSocket).then(Frames::default);
+        let mut frames = (wire.framing == Framing::WebSocket).then(Frames::default);
         if let Some(frames) = &mut frames {
             let ahead = self.heads.take();
             self.hear(frames, &ahead)?;
         }
         let mut gone_since = None;
+        let mut codecs_at = clock::now() + CODECS_AFTER;
         loop {
             let now = clock::now();
             let read = self.listen(frames.as_mut())?;
             let Some(deadline) = self.look_after(now, viewer, &mut gone_since)? else {
                 return Ok(());
             };
+            if let Some(key) = key
+                && now >= codecs_at
+            {
+                if !self.is_carried(key, wire.container) {
+                    return Err(End::told("unsupported", NOT_CARRIED.trim_end()));
+                }
+                codecs_at = now + LOOK_EVERY;
+            }
+            let deadline = key.map_or(deadline, |_| deadline.min(codecs_at));
             if read.more {
                 tokio::task::yield_now().await;
                 continue;
@@ -275,7 +341,7 @@ impl Connection {
 }
 
 /// How the client wants to be spoken to.
-fn opening(request: &Request) -> Result<Opening, End> {
+fn opening(request: &Request, container: Container) -> Result<Opening, End> {
     let Some(Upgrade { key, version }) = &request.upgrade else {
         let framing = if request.is_old {
             Framing::Raw
@@ -283,7 +349,7 @@ fn opening(request: &Request) -> Result<Opening, End> {
             Framing::Chunked
         };
         return Ok(Opening {
-            framing,
+            wire: Wire { container, framing },
             accept: None,
         });
     };
@@ -296,7 +362,10 @@ fn opening(request: &Request) -> Result<Opening, End> {
         return Err(End::answered(Status::BAD_REQUEST, "protocol_error", text));
     };
     Ok(Opening {
-        framing: Framing::WebSocket,
+        wire: Wire {
+            container,
+            framing: Framing::WebSocket,
+        },
         accept: Some(accept),
     })
 }

@@ -1,28 +1,41 @@
 //! Publishing: from a POST or PUT to the end of its body.
 //!
-//! Owns: an upload under way and the pace of its reads. Does not: parse FLV, or know what becomes of the tags.
+//! Owns: an upload under way and the pace of its reads. Does not: parse FLV or MPEG-TS, or know what becomes of frames.
 
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use weir_container::flv;
+use weir_container::{flv, ts};
 use weir_gate::{Address, Ingest, ReadPace, Tick, arm};
 use weir_hub::{PublishError, Publisher, SessionRole, Unpublished};
 use weir_net::clock;
 
 use crate::connection::{Connection, Read, read};
+use crate::egress::Container;
 use crate::end::{End, Word};
 use crate::response::{CONTINUE, Status};
 use weir_http::body::{Body, Part};
 use weir_http::request::{BodyLength, Request};
 
+/// How much of a body may go by without a packet of a transport stream in it: far more than a receiver needs to find
+/// its place.
+const MOST_WITHOUT_PACKETS: u64 = 256 << 10;
+
+/// Whatever the body's container is.
+enum Reader {
+    Flv(flv::Reader),
+    /// Boxed: it is larger by far.
+    Ts(Box<ts::Demuxer>),
+}
+
 /// A body on its way into the hub.
 struct Upload {
     body: Body,
-    reader: flv::Reader,
+    reader: Reader,
     ingest: Ingest,
-    tags: u64,
+    /// Tags or frames taken in.
+    count: u64,
 }
 
 impl Upload {
@@ -30,41 +43,75 @@ impl Upload {
     fn take(&mut self, now: Instant, input: &mut &[u8]) -> Result<bool, End> {
         loop {
             match self.body.next(input)? {
-                Part::Data(data) => self.tags(now, data)?,
+                Part::Data(data) => self.media(now, data)?,
                 Part::More => return Ok(false),
-                Part::End => return self.complete().map(|()| true),
+                Part::End => return self.complete(now).map(|()| true),
             }
         }
     }
 
-    fn tags(&mut self, now: Instant, mut data: &[u8]) -> Result<(), End> {
-        loop {
-            match self.reader.read(&mut data) {
-                Ok(Some(tag)) => {
-                    let offset = self.reader.offset();
+    fn media(&mut self, now: Instant, data: &[u8]) -> Result<(), End> {
+        match &mut self.reader {
+            Reader::Flv(reader) => {
+                let mut data = data;
+                while let Some(tag) = reader.read(&mut data).map_err(|error| {
+                    broken(format!("{error}, noticed at byte {}", reader.offset()))
+                })? {
+                    let offset = reader.offset();
                     self.ingest
                         .push(now, tag.kind, tag.timestamp, tag.body, offset)?;
-                    self.tags += 1;
+                    self.count += 1;
                 }
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    return Err(broken(format!(
-                        "{error}, noticed at byte {}",
-                        self.reader.offset()
-                    )));
+                Ok(())
+            }
+            Reader::Ts(demuxer) => {
+                // a part is at most what one read took, and what comes of it is taken at once
+                demuxer.push(data);
+                let counters = demuxer.counters();
+                if counters.packets == 0 && counters.skipped_bytes > MOST_WITHOUT_PACKETS {
+                    return Err(broken("the body is no MPEG-TS".to_owned()));
                 }
+                self.frames(now)
             }
         }
     }
 
-    fn complete(&self) -> Result<(), End> {
-        if self.reader.is_between_tags() {
-            return Ok(());
+    /// Takes in the frames of a transport stream that are complete.
+    fn frames(&mut self, now: Instant) -> Result<(), End> {
+        if let Reader::Ts(demuxer) = &mut self.reader {
+            while let Some(frame) = demuxer.pull() {
+                self.ingest.push_frame(now, frame)?;
+                self.count += 1;
+            }
         }
-        Err(broken(format!(
-            "the FLV ends too soon, at byte {}",
-            self.reader.offset()
-        )))
+        Ok(())
+    }
+
+    fn complete(&mut self, now: Instant) -> Result<(), End> {
+        match &mut self.reader {
+            Reader::Flv(reader) if reader.is_between_tags() => Ok(()),
+            Reader::Flv(reader) => Err(broken(format!(
+                "the FLV ends too soon, at byte {}",
+                reader.offset()
+            ))),
+            Reader::Ts(demuxer) => {
+                demuxer.flush();
+                let counters = demuxer.counters();
+                tracing::debug!(stream = %self.ingest.publisher().key(), ?counters, "mpeg-ts ended");
+                if counters.packets == 0 {
+                    return Err(broken("the body is no MPEG-TS".to_owned()));
+                }
+                self.frames(now)
+            }
+        }
+    }
+
+    /// What was published, for people.
+    fn summary(&self) -> String {
+        match &self.reader {
+            Reader::Flv(_) => format!("published {} tags", self.count),
+            Reader::Ts(_) => format!("published {} frames", self.count),
+        }
     }
 }
 
@@ -74,15 +121,20 @@ fn broken(text: String) -> End {
 
 impl Connection {
     /// Answers a POST or PUT for a stream when its body is complete.
-    pub(crate) async fn publish(&mut self, address: Address, request: &Request) -> Result<(), End> {
-        let mut upload = self.begin_upload(&address, request)?;
+    pub(crate) async fn publish(
+        &mut self,
+        address: Address,
+        container: Container,
+        request: &Request,
+    ) -> Result<(), End> {
+        let mut upload = self.begin_upload(&address, container, request)?;
         let received = self.receive(&mut upload).await;
         let now = clock::now();
         match received {
             Ok(()) => {
+                let text = upload.summary();
                 upload.ingest.finish(now, Unpublished::Finished);
                 self.conn.socket().watch()?;
-                let text = format!("published {} tags", upload.tags);
                 self.reply(Status::OK, &[], &format!("{text}\n"))
                     .map_err(|_| End::told("published", text))
             }
@@ -93,13 +145,18 @@ impl Connection {
         }
     }
 
-    fn begin_upload(&self, address: &Address, request: &Request) -> Result<Upload, End> {
-        if !self.settings.publish {
+    fn begin_upload(
+        &self,
+        address: &Address,
+        container: Container,
+        request: &Request,
+    ) -> Result<Upload, End> {
+        if !self.port.settings.publish {
             let text = "publishing over HTTP is turned off on this server";
             return Err(End::answered(Status::FORBIDDEN, "refused", text));
         }
         if request.body == BodyLength::None {
-            let text = "publishing needs a body: FLV, of known length or chunked";
+            let text = "publishing needs a body, of known length or chunked";
             return Err(End::answered(Status::LENGTH_REQUIRED, "refused", text));
         }
         let now = clock::now();
@@ -108,11 +165,15 @@ impl Connection {
             self.conn.say(&mut CONTINUE.to_vec(), now);
         }
         let limit = self.gate.settings().max_message_bytes;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(Upload {
             body: Body::new(request.body),
-            reader: flv::Reader::new(usize::try_from(limit).unwrap_or(usize::MAX)),
+            reader: match container {
+                Container::Flv => Reader::Flv(flv::Reader::new(limit)),
+                Container::Ts => Reader::Ts(Box::new(ts::Demuxer::new(limit))),
+            },
             ingest: self.gate.ingest(publisher, self.opened.session().id, now),
-            tags: 0,
+            count: 0,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The heads of answers, and answers in plain text.
+//! The heads of answers in HTTP/1.1, and answers in plain text.
 //!
 //! Owns: status lines, the fields that every answer has, and what pages of other origins may do (CORS).
 //! Does not: write to sockets, or decide what to answer.
@@ -6,7 +6,8 @@
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::egress::Framing;
+use crate::egress::{Framing, Wire};
+use crate::reply::{self, Field, Length, Prepared};
 use weir_http::request::Request;
 
 /// A status and its reason phrase (RFC 9110, section 15).
@@ -16,20 +17,32 @@ pub(crate) struct Status(pub(crate) u16, pub(crate) &'static str);
 impl Status {
     pub(crate) const OK: Self = Self(200, "OK");
     const NO_CONTENT: Self = Self(204, "No Content");
+    pub(crate) const PARTIAL: Self = Self(206, "Partial Content");
+    pub(crate) const NOT_MODIFIED: Self = Self(304, "Not Modified");
     const SWITCHING: Self = Self(101, "Switching Protocols");
     pub(crate) const BAD_REQUEST: Self = Self(400, "Bad Request");
     pub(crate) const FORBIDDEN: Self = Self(403, "Forbidden");
     pub(crate) const NOT_FOUND: Self = Self(404, "Not Found");
     pub(crate) const METHOD: Self = Self(405, "Method Not Allowed");
+    pub(crate) const NOT_ACCEPTABLE: Self = Self(406, "Not Acceptable");
     pub(crate) const TIMEOUT: Self = Self(408, "Request Timeout");
     pub(crate) const CONFLICT: Self = Self(409, "Conflict");
     pub(crate) const LENGTH_REQUIRED: Self = Self(411, "Length Required");
+    pub(crate) const TOO_LARGE: Self = Self(413, "Content Too Large");
+    pub(crate) const RANGE: Self = Self(416, "Range Not Satisfiable");
     pub(crate) const EXPECTATION_FAILED: Self = Self(417, "Expectation Failed");
     pub(crate) const UPGRADE: Self = Self(426, "Upgrade Required");
     pub(crate) const FIELDS_TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
     pub(crate) const NOT_IMPLEMENTED: Self = Self(501, "Not Implemented");
     pub(crate) const UNAVAILABLE: Self = Self(503, "Service Unavailable");
     pub(crate) const VERSION: Self = Self(505, "HTTP Version Not Supported");
+
+    /// The status with this number.
+    pub(crate) fn of(number: u16) -> Self {
+        let known = http::StatusCode::from_u16(number).ok();
+        let reason = known.and_then(|status| status.canonical_reason());
+        Self(number, reason.unwrap_or_default())
+    }
 }
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
@@ -38,15 +51,18 @@ pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Methods of streams.
 pub(crate) const STREAM_METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
 
-/// Methods of everything else.
+/// Methods of everything else on this port; the application's pages have their own.
 pub(crate) const PAGE_METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// Fields of answers that pages of other origins may read, beside those that all may (Fetch standard, section 3.3.3).
+const EXPOSED: &str = "Content-Length, Content-Range, Date, ETag, Retry-After";
 
 /// How long browsers may remember a preflight's answer, in seconds: a day, the most that any of them does.
 const PREFLIGHT_SECONDS: &str = "86400";
 
 /// When a client that was refused for want of room may try again, in seconds. Sooner, and a storm of them keeps the
 /// server busy saying no.
-const RETRY_SECONDS: &str = "5";
+pub(crate) const RETRY_SECONDS: &str = "5";
 
 /// What all answers to one request have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,6 +97,24 @@ impl Manner {
         }
     }
 
+    /// The manner of answers that pages of other origins may not read.
+    pub(crate) fn own(request: &Request) -> Self {
+        Self::new(request, "")
+    }
+
+    /// What pages of other origins may do with the answer, in fields.
+    pub(crate) fn permissions(&self) -> Vec<Field> {
+        let mut fields = Vec::new();
+        if let Some(origin) = &self.allow_origin {
+            fields.push(reply::field("Access-Control-Allow-Origin", origin.clone()));
+            fields.push(reply::field("Access-Control-Expose-Headers", EXPOSED));
+        }
+        if self.varies {
+            fields.push(reply::field("Vary", "Origin"));
+        }
+        fields
+    }
+
     fn begin(&self, status: Status, at: SystemTime, out: &mut Vec<u8>) {
         let Status(number, reason) = status;
         let _ = write!(
@@ -89,16 +123,8 @@ impl Manner {
         );
         write_date(at, out);
         out.extend_from_slice(b"\r\n");
-        if let Some(origin) = &self.allow_origin {
-            field("Access-Control-Allow-Origin", origin, out);
-            field(
-                "Access-Control-Expose-Headers",
-                "Content-Length, Date, Retry-After",
-                out,
-            );
-        }
-        if self.varies {
-            field("Vary", "Origin", out);
+        for (name, value) in self.permissions() {
+            raw_field(&name, &value, out);
         }
         if status == Status::SWITCHING {
             return;
@@ -108,6 +134,26 @@ impl Manner {
         } else if self.is_old {
             field("Connection", "keep-alive", out);
         }
+    }
+
+    /// Appends the head of an answer. A body that grows is in chunks, or ends with the connection where there are none.
+    pub(crate) fn write_head(&self, prepared: &Prepared, at: SystemTime, out: &mut Vec<u8>) {
+        self.begin(prepared.status, at, out);
+        for (name, value) in &prepared.fields {
+            raw_field(name, value, out);
+        }
+        match prepared.length {
+            Length::Whole => field("Content-Length", &prepared.bytes().to_string(), out),
+            Length::Growing if self.is_old => {}
+            Length::Growing => field("Transfer-Encoding", "chunked", out),
+            Length::Bare => {}
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether the client understands chunks.
+    pub(crate) fn has_chunks(&self) -> bool {
+        !self.is_old
     }
 
     /// Appends an answer in plain text, or of another type if `fields` say so.
@@ -137,11 +183,11 @@ impl Manner {
     }
 
     /// Appends the head of a stream.
-    pub(crate) fn write_stream(&self, framing: Framing, at: SystemTime, out: &mut Vec<u8>) {
+    pub(crate) fn write_stream(&self, wire: Wire, at: SystemTime, out: &mut Vec<u8>) {
         self.begin(Status::OK, at, out);
-        field("Content-Type", "video/x-flv", out);
+        field("Content-Type", wire.container.content_type(), out);
         field("Cache-Control", "no-cache, no-store", out);
-        if framing == Framing::Chunked {
+        if wire.framing == Framing::Chunked {
             field("Transfer-Encoding", "chunked", out);
         }
         out.extend_from_slice(b"\r\n");
@@ -156,27 +202,33 @@ impl Manner {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Appends the answer to OPTIONS: what may be asked, by pages too (Fetch standard, section 3.2).
-    pub(crate) fn write_options(
-        &self,
-        methods: &str,
-        request: &Request,
-        at: SystemTime,
-        out: &mut Vec<u8>,
-    ) {
-        self.begin(Status::NO_CONTENT, at, out);
-        field("Allow", methods, out);
+    /// The answer to OPTIONS: what may be asked, by pages too (Fetch standard, section 3.2).
+    pub(crate) fn options(&self, methods: &'static str, request: &Request) -> Prepared {
+        let mut prepared = Prepared {
+            status: Status::NO_CONTENT,
+            fields: vec![reply::field("Allow", methods)],
+            body: Vec::new(),
+            length: Length::Bare,
+        };
         if self.allow_origin.is_some() {
-            field("Access-Control-Allow-Methods", methods, out);
-            field("Access-Control-Max-Age", PREFLIGHT_SECONDS, out);
+            prepared = prepared
+                .with("Access-Control-Allow-Methods", methods)
+                .with("Access-Control-Max-Age", PREFLIGHT_SECONDS);
             if let Some(headers) = &request.requested_headers {
-                field("Access-Control-Allow-Headers", headers, out);
+                prepared = prepared.with("Access-Control-Allow-Headers", headers.clone());
             }
             if request.private_network {
-                field("Access-Control-Allow-Private-Network", "true", out);
+                prepared = prepared.with("Access-Control-Allow-Private-Network", "true");
             }
         }
-        out.extend_from_slice(b"\r\n");
+        prepared
+    }
+}
+
+/// Writes a field whose value may be no text; it has no line end, being from a head or from here.
+fn raw_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
     }
 }
 
@@ -237,6 +289,7 @@ fn write_date(at: SystemTime, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::Container;
     use std::time::Duration;
     use weir_http::head::Heads;
 
@@ -285,14 +338,18 @@ mod tests {
     #[test]
     fn heads_of_streams_by_version() {
         let manner = Manner::new(&request(""), "*");
-        let chunked = text(|out| manner.write_stream(Framing::Chunked, UNIX_EPOCH, out));
+        let flv = |framing| Wire {
+            container: Container::Flv,
+            framing,
+        };
+        let chunked = text(|out| manner.write_stream(flv(Framing::Chunked), UNIX_EPOCH, out));
         assert!(chunked.contains("\r\nTransfer-Encoding: chunked\r\n"));
         assert!(!chunked.contains("Connection"));
         let old = Manner {
             is_old: true,
             ..Manner::default()
         };
-        let raw = text(|out| old.write_stream(Framing::Raw, UNIX_EPOCH, out));
+        let raw = text(|out| old.write_stream(flv(Framing::Raw), UNIX_EPOCH, out));
         assert!(raw.contains("\r\nConnection: close\r\n") && !raw.contains("chunked"));
     }
 
@@ -303,11 +360,15 @@ mod tests {
              Access-Control-Request-Private-Network: true\r\n",
         );
         let manner = Manner::new(&asked, "*");
-        let answer = text(|out| manner.write_options(STREAM_METHODS, &asked, UNIX_EPOCH, out));
+        let options = |manner: &Manner| {
+            let prepared = manner.options(STREAM_METHODS, &asked);
+            text(|out| manner.write_head(&prepared, UNIX_EPOCH, out))
+        };
+        let answer = options(&manner);
         assert!(answer.contains("\r\nAccess-Control-Allow-Private-Network: true\r\n"));
         assert!(answer.contains("\r\nAccess-Control-Allow-Headers: range\r\n"));
         let silent = Manner::new(&asked, "");
-        let answer = text(|out| silent.write_options(STREAM_METHODS, &asked, UNIX_EPOCH, out));
+        let answer = options(&silent);
         assert!(!answer.contains("Access-Control"));
     }
 

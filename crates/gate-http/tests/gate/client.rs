@@ -155,6 +155,11 @@ impl Client {
         String::from_utf8(self.bytes(self.length)).expect("text")
     }
 
+    /// The bytes after a head.
+    pub(crate) fn body(&mut self) -> Vec<u8> {
+        self.bytes(self.length)
+    }
+
     fn chunk(&mut self) -> Vec<u8> {
         let size = usize::from_str_radix(&self.line(), 16).expect("a size");
         let chunk = self.bytes(size);
@@ -277,6 +282,47 @@ impl Media {
             tags.push(tag(TagKind::Audio, frame * 4 + 1, &[0xaf, 1, frame as u8]));
         }
         Self { tags }
+    }
+
+    /// Metadata, two sequence headers, and `frames` pictures, each a key frame `distance` milliseconds after the one before.
+    pub(crate) fn with_keys(frames: u32, distance: u32) -> Self {
+        let mut media = Self::new(0);
+        // pictures of 128 by 96 in the Baseline profile
+        media.tags[1] = tag(
+            TagKind::Video,
+            0,
+            b"\x17\0\0\0\0\x01\x42\0\x0a\xff\xe1\0\x07\x67\x42\0\x0a\xf8\x41\xa2\x01\0\x04\x68\xce\x38\x80",
+        );
+        for frame in 0..frames {
+            let mut picture = b"\x17\x01\0\0\0\0\0\0\x20\x65".to_vec();
+            picture.resize(9 + 32, frame as u8);
+            media
+                .tags
+                .push(tag(TagKind::Video, frame * distance, &picture));
+            let sound = [0xaf, 1, frame as u8];
+            media
+                .tags
+                .push(tag(TagKind::Audio, frame * distance + 1, &sound));
+        }
+        media
+    }
+
+    /// Pictures in AV1 and nothing else.
+    pub(crate) fn av1() -> Self {
+        Self {
+            tags: vec![
+                tag(TagKind::Video, 0, b"\x90av01\x81\x05\x0c\0"),
+                tag(TagKind::Video, 0, b"\x91av01picture"),
+            ],
+        }
+    }
+
+    /// The pictures and sounds, later by `millis`.
+    pub(crate) fn tags_from(&self, millis: u32) -> Vec<Tag> {
+        let media = self.tags.iter().skip(3);
+        media
+            .map(|one| tag(one.kind, one.timestamp + millis, &one.body))
+            .collect()
     }
 
     /// The beginning of every file.

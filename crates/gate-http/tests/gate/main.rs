@@ -1,6 +1,7 @@
 //! The gate on a real socket: what is published by POST comes out of GET and WebSocket unchanged.
 
 mod client;
+mod files;
 mod server;
 
 use client::{Client, Media, post_head};
@@ -56,6 +57,25 @@ fn a_viewer_that_comes_later_begins_at_the_key_frame() {
     publisher.send_chunked(&[], 1);
     assert_eq!(publisher.head().status, 200);
     assert!(first.chunks().is_empty() && second.chunks().is_empty());
+}
+
+#[test]
+fn a_viewer_before_the_first_frames_is_told_what_there_is() {
+    let server = Server::start();
+    let mut player = Client::connect(&server);
+    player.send(GET);
+    let mut publisher = Client::publish(&server, "/live/x.flv", "Transfer-Encoding: chunked");
+    let media = Media::av1();
+    let mut file = media.file();
+    // what the publisher says is not what counts
+    file[4] = 0b101;
+    publisher.send_chunk(&file);
+    assert_eq!(player.head().status, 200);
+    publisher.send_chunked(&[], 1);
+    assert_eq!(publisher.head().status, 200);
+    let played = player.chunks();
+    assert_eq!(played.get(4), Some(&0b001), "pictures only");
+    assert_eq!(Media::read(&played), media.tags);
 }
 
 #[test]
@@ -235,7 +255,7 @@ fn heads_that_are_wrong_are_answered_and_the_connection_closed() {
             "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n",
             501,
         ),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("GET / HTTP/2.1\r\nHost: h\r\n\r\n", 505),
         ("\u{16}\u{3}\u{1}", 400),
     ] {
         let mut client = Client::connect(&server);

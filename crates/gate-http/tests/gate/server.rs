@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use weir_fanout::Fanout;
 use weir_gate::Gate;
 use weir_gate_http::listen;
+use weir_gate_http::shelf::Shelf;
 use weir_hub::Hub;
 use weir_net::admission::{Admission, Limits};
 use weir_net::clock;
@@ -31,9 +32,20 @@ impl Server {
         Self::with(|_, _| {})
     }
 
+    /// A server with a shelf that `make` makes.
+    pub(crate) fn with_shelf(make: impl FnOnce(Arc<Hub>) -> Shelf) -> Self {
+        Self::made(|hub, _, http| http.shelf = Some(make(Arc::clone(hub))))
+    }
+
     /// A server whose settings `change` has changed.
     pub(crate) fn with(
         change: impl FnOnce(&mut weir_gate::Settings, &mut listen::Settings),
+    ) -> Self {
+        Self::made(|_, shared, http| change(shared, http))
+    }
+
+    fn made(
+        change: impl FnOnce(&Arc<Hub>, &mut weir_gate::Settings, &mut listen::Settings),
     ) -> Self {
         let mut registry = Registry::default();
         let hub_settings = weir_hub::Settings {
@@ -50,7 +62,7 @@ impl Server {
         });
         let mut shared = weir_gate::Settings::default();
         let mut settings = listen::Settings::default();
-        change(&mut shared, &mut settings);
+        change(&hub, &mut shared, &mut settings);
         let shared = Arc::new(ArcSwap::from_pointee(shared));
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), 1).expect("a port");
         let address = listener.address();

@@ -1,0 +1,190 @@
+//! Answers that are whole, or grow piece by piece, in the words of every version of HTTP.
+//!
+//! Owns: [`Prepared`], and what conditions and ranges make of a file's reply (RFC 9110, sections 13 and 14). Invariant:
+//! bodies are shared, never copied, cut to a range or not. Does not: write to connections; `send` does for HTTP/1.1 and
+//! `http2` for HTTP/2.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use weir_segment::Reply;
+
+use weir_http::request::{Method, Request};
+
+use crate::response::Status;
+
+/// Content types whose bodies shrink, so that answers depend on `Accept-Encoding` whether they did shrink or not.
+const TEXTS: [&str; 2] = ["application/vnd.apple.mpegurl", "application/dash+xml"];
+
+/// A header field of an answer.
+pub(crate) type Field = (Cow<'static, str>, Cow<'static, [u8]>);
+
+/// An answer, but for what belongs to the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prepared {
+    pub(crate) status: Status,
+    pub(crate) fields: Vec<Field>,
+    /// The body, or its beginning.
+    pub(crate) body: Vec<Bytes>,
+    pub(crate) length: Length,
+}
+
+/// How long a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// As long as its pieces.
+    Whole,
+    /// Not known yet.
+    Growing,
+    /// There is none, and no length of one (RFC 9110, section 8.6).
+    Bare,
+}
+
+/// A field of text.
+pub(crate) fn field(name: &'static str, value: impl Into<Cow<'static, str>>) -> Field {
+    let value = match value.into() {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    (Cow::Borrowed(name), value)
+}
+
+impl Prepared {
+    /// A line for people.
+    pub(crate) fn text(status: Status, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            fields: vec![field("Content-Type", "text/plain; charset=utf-8")],
+            body: vec![Bytes::from(text.into())],
+            length: Length::Whole,
+        }
+    }
+
+    /// With another field.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.fields.push(field(name, value));
+        self
+    }
+
+    /// What `reply` is to `request`.
+    pub(crate) fn file(request: &Request, reply: Reply) -> Self {
+        let is_text = TEXTS.contains(&reply.content_type);
+        let status = Status::of(reply.status);
+        let mut fields = vec![
+            field("Content-Type", reply.content_type),
+            field("Cache-Control", reply.cache.header()),
+        ];
+        if is_text || reply.gzip.is_some() {
+            fields.push(field("Vary", "Accept-Encoding"));
+        }
+        if let Some(seconds) = reply.retry_after {
+            fields.push(field("Retry-After", seconds.to_string()));
+        }
+        let gzip = reply.gzip.filter(|_| request.accepts_gzip);
+        // a strong validator belongs to one sequence of bytes (section 8.8.1)
+        let etag = reply.etag.map(|etag| match &gzip {
+            Some(_) => format!("{}-gzip\"", etag.trim_end_matches('"')),
+            None => etag,
+        });
+        if let Some(etag) = &etag {
+            fields.push(field("ETag", etag.clone()));
+        }
+        let mut prepared = Self {
+            status,
+            fields,
+            body: reply.body,
+            length: Length::Whole,
+        };
+        if status != Status::OK {
+            return prepared;
+        }
+        let is_read = matches!(request.method, Method::Get | Method::Head);
+        if is_read && is_known(request, etag.as_deref()) {
+            prepared.status = Status::NOT_MODIFIED;
+            prepared.body = Vec::new();
+            prepared.length = Length::Bare;
+            return prepared;
+        }
+        if let Some(gzip) = gzip {
+            prepared.body = vec![gzip];
+            return prepared.with("Content-Encoding", "gzip");
+        }
+        prepared.cut(request, etag.as_deref())
+    }
+
+    /// The beginning of a body that grows: neither its length nor its end are known, so there are no ranges of it.
+    pub(crate) fn growing(reply: Reply) -> Self {
+        Self {
+            status: Status::of(reply.status),
+            fields: vec![
+                field("Content-Type", reply.content_type),
+                field("Cache-Control", reply.cache.header()),
+            ],
+            body: reply.body,
+            length: Length::Growing,
+        }
+    }
+
+    /// The range that is asked for.
+    fn cut(mut self, request: &Request, etag: Option<&str>) -> Self {
+        let length = self.bytes();
+        self = self.with("Accept-Ranges", "bytes");
+        // section 14.2: ranges are for GET alone
+        let Some(range) = request.range.filter(|_| request.method == Method::Get) else {
+            return self;
+        };
+        if request
+            .if_range
+            .as_deref()
+            .is_some_and(|wanted| etag != Some(wanted))
+        {
+            return self;
+        }
+        let Some(wanted) = range.of(length) else {
+            let all = format!("bytes */{length}");
+            let text = "there are no such bytes in this file\n";
+            return Self::text(Status::RANGE, text).with("Content-Range", all);
+        };
+        let (first, last) = (wanted.start, wanted.end.saturating_sub(1));
+        self.status = Status::PARTIAL;
+        self.body = slice(&self.body, &wanted);
+        self.with("Content-Range", format!("bytes {first}-{last}/{length}"))
+    }
+
+    /// Bytes of the body as far as it is here.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.body.iter().map(|piece| piece.len() as u64).sum()
+    }
+}
+
+/// Whether the client has these bytes already (section 13.1.2). Weak validators compare as strong ones do.
+fn is_known(request: &Request, etag: Option<&str>) -> bool {
+    let (Some(known), Some(etag)) = (&request.if_none_match, etag) else {
+        return false;
+    };
+    known
+        .split(',')
+        .map(str::trim)
+        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
+}
+
+/// A part of a body, in the same memory.
+fn slice(body: &[Bytes], wanted: &std::ops::Range<u64>) -> Vec<Bytes> {
+    let mut at = 0_u64;
+    let mut found = Vec::new();
+    for piece in body {
+        let (start, end) = (at, at + piece.len() as u64);
+        at = end;
+        let from = wanted.start.clamp(start, end) - start;
+        let to = wanted.end.clamp(start, end) - start;
+        // both are within a piece, which is in memory
+        let (from, to) = (from as usize, to as usize);
+        if from < to {
+            found.push(piece.slice(from..to));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;
