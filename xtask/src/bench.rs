@@ -1,10 +1,11 @@
 //! Measuring beside others: both servers, the same loads, in turn, in one run.
 //!
 //! Owns: the comparison with nginx-rtmp: its cases and their bars, starting and ending both servers, and the table of
-//! medians and spreads; choosing between it and the cases of the proxy ([`proxy`]). The load and the figures are
-//! `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
+//! medians and spreads; choosing between it and the cases of the proxy ([`proxy`]) and of HLS ([`hls`]). The load and
+//! the figures are `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
 
 mod front;
+mod hls;
 mod proxy;
 
 use std::fs;
@@ -113,24 +114,26 @@ struct Figures {
     late: f64,
 }
 
-/// Measures what is called `name`, `runs` times for each server in turn: a case of the proxy, or every case beside nginx
-/// whose name contains it; `all` is all of the latter.
+/// Measures what is called `name`, `runs` times for each server in turn: a case of the proxy or of HLS, or every case
+/// beside nginx-rtmp whose name contains it; `all` is all of the latter.
 pub(crate) fn run(project: &Project, name: &str, runs: usize) -> Result<()> {
     let filter = if name == "all" { "" } else { name };
-    let proxied = proxy::has(name);
-    if !proxied && !CASES.iter().any(|case| case.name.contains(filter)) {
+    let (proxied, segmented) = (proxy::has(name), hls::has(name));
+    if !proxied && !segmented && !CASES.iter().any(|case| case.name.contains(filter)) {
         bail!("no such load: {name}");
     }
     let weir = build(project)?;
     let folder = tempdir()?;
+    let bench = Bench {
+        weir,
+        folder: folder.clone(),
+    };
     let done = if proxied {
-        let bench = Bench {
-            weir,
-            folder: folder.clone(),
-        };
         proxy::run(project, &bench, name, runs)
+    } else if segmented {
+        hls::run(&bench, name, runs)
     } else {
-        beside_nginx(&weir, &folder, filter, runs)
+        beside_nginx(&bench.weir, &folder, filter, runs)
     };
     fs::remove_dir_all(&folder)?;
     done

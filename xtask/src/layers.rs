@@ -13,11 +13,12 @@ use crate::say;
 /// From the binary down: a crate may use those in later rows, never its own row or an earlier one.
 const ORDER: &[&[&str]] = &[
     &["weir-server"],
-    &["weir-app", "weir-bench"],
-    &["weir-gate-rtmp", "weir-gate-http", "weir-proxy"],
+    &["weir-app", "weir-bench", "weir-top"],
+    &["weir-gate-rtmp", "weir-gate-http", "weir-gate-ts", "weir-proxy"],
     &["weir-gate", "weir-cluster-redis"],
-    &["weir-fanout"],
+    &["weir-fanout", "weir-console"],
     &["weir-net", "weir-hub", "weir-cluster"],
+    &["weir-segment"],
     &["weir-rtmp", "weir-http", "weir-hls"],
     &["weir-container"],
     &["weir-codec"],
@@ -26,6 +27,7 @@ const ORDER: &[&[&str]] = &[
 
 /// Sans-IO: bytes and time in; bytes, events and a deadline out.
 const CORES: &[&str] = &[
+    "weir-segment",
     "weir-cluster",
     "weir-hls",
     "weir-rtmp",
@@ -64,6 +66,11 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         "what all gates share speaks no protocol",
     ),
     (
+        "weir-console",
+        &[],
+        "the console knows the API by its answers only",
+    ),
+    (
         "weir-net",
         &["weir-wire"],
         "sockets and clocks know nothing of media",
@@ -72,6 +79,11 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         "weir-bench",
         CORES,
         "the load generator shares cores with the server, not its workings",
+    ),
+    (
+        "weir-top",
+        CORES,
+        "it knows the server by its API only",
     ),
     ("weir-fuzz", CORES, "fuzzing feeds cores"),
     (
@@ -111,6 +123,7 @@ const TOKIO: &[&str] = &[
     "weir-gate",
     "weir-gate-rtmp",
     "weir-gate-http",
+    "weir-gate-ts",
     "weir-cluster-redis",
     "weir-proxy",
     "weir-app",

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod child;
 mod cluster;
+mod console;
 mod fuzz;
 mod layers;
 mod licences;
@@ -39,7 +40,11 @@ cargo xtask <command>
   fuzz <target> [seconds]  fuzz one target, 60 s unless told; without a target, list them
   bench [case [runs]]      Weir beside nginx-rtmp under the loads of docs/performance.md; `bench all 5`;
                            the proxy beside HAProxy: `bench proxy-all 5`, or proxy-100pub, proxy-100x2,
-                           proxy-200view, proxy-2000x2, proxy-2000x2-20fps, proxy-first-frame, picks
+                           proxy-200view, proxy-2000x2, proxy-2000x2-20fps, proxy-first-frame, picks;
+                           HLS: `bench hls-all 5`, or hls-2000 (low-latency viewers), hls-files (beside
+                           nginx), ts-1000 (HTTP-TS beside HTTP-FLV), hls-500-streams, hls-idle
+  console [--dev]          the web console: install, check types, test, build into console/dist;
+                           --dev serves the sources and reloads on change; needs node 18 and npm
   cluster [options]        3 origins, 2 proxies and Redis until Ctrl-C; --origins N, --proxies N,
                            --memory (one proxy, no Redis), --base-port P
   help                     this text
@@ -83,6 +88,7 @@ fn run(args: &[&str]) -> Result<ExitCode> {
             done(bench::run(&project, case, runs))
         }
         ["cluster", rest @ ..] => done(cluster::run(&project, rest)),
+        ["console", rest @ ..] => done(console::run(&project, rest)),
         [] | ["help" | "--help" | "-h"] => {
             say::line(HELP);
             Ok(ExitCode::SUCCESS)

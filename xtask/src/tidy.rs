@@ -27,6 +27,9 @@ const LONG_FILES: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside, for files and folders of Rust.
 const EMPTY_NAMES: &[&str] = &["utils", "common", "helpers", "define", "types", "mod"];
 
+/// Folders of what was built or fetched.
+const NOT_OURS: &[&str] = &["target", "node_modules"];
+
 /// Code that must not be committed.
 const LEFTOVERS: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
 
@@ -66,7 +69,7 @@ fn collect(root: &Path, folder: &str, files: &mut Vec<String>) -> Result<()> {
             format!("{folder}/{name}")
         };
         if entry.file_type()?.is_dir() {
-            if name != "target" && !name.starts_with('.') {
+            if !NOT_OURS.contains(&name.as_str()) && !name.starts_with('.') {
                 collect(root, &path, files)?;
             }
         } else if name.ends_with(".rs") || name.ends_with(".md") || name == "Cargo.toml" {

@@ -1,7 +1,7 @@
 //! What the tests talk to: foreign clients and servers, fetched before the tests run.
 //!
-//! Owns: the list, each entry with its use, and two ways of fetching: Debian packages, and one ffmpeg out of a Python
-//! wheel. What is there already is left alone. Does not: skip. A tool that cannot be had is an error, because a test
+//! Owns: the list, each entry with its use, and three ways of fetching: Debian packages, one ffmpeg out of a Python
+//! wheel, and locked npm packages. What is there already is left alone. Does not: skip. A tool that cannot be had is an error, because a test
 //! that quietly did not run looks like one that passed.
 
 use std::fs;
@@ -48,7 +48,31 @@ const PACKAGES: &[(&str, &str)] = &[
         "redis-tools",
         "asks it, and makes a Redis Cluster of several",
     ),
+    (
+        "chromium",
+        "plays what is streamed, and works with the pages",
+    ),
+    ("fonts-dejavu-core", "letters in its screenshots"),
+    ("fonts-droid-fallback", "Chinese in its screenshots"),
 ];
+
+/// Wanted only where there is no node that is new enough: Debian's own is.
+const NODE: &[(&str, &str)] = &[
+    ("nodejs", "runs the scripts that drive the browser"),
+    ("npm", "fetches the packages that they import"),
+];
+
+/// The oldest major version of node that the packages below run on.
+const NODE_MAJOR: u32 = 18;
+
+/// Folders with a `package-lock.json`, from the root, and what their packages do.
+const NPM_FOLDERS: &[(&str, &str)] = &[(
+    "crates/testkit/browser",
+    "drive the browser, play in it, and read fragmented MP4",
+)];
+
+/// In each `node_modules`: the lock file that it was made from.
+const NPM_STAMP: &str = ".made-from";
 
 /// Wanted only where this Python has no pip of its own.
 const VENV: (&str, &str) = ("python3-venv", "brings pip, which fetches the ffmpeg below");
@@ -70,7 +94,47 @@ os.chmod(out, 0o755)
 /// Installs what is missing. Fails with the command to run by hand when that takes rights this process lacks.
 pub(crate) fn install(project: &Project) -> Result<()> {
     packages(PACKAGES)?;
+    if !has_node() {
+        packages(NODE)?;
+    }
+    for (folder, why) in NPM_FOLDERS {
+        npm(&project.root().join(folder), folder, why)?;
+    }
     enhanced_ffmpeg(&project.test_tools()?)
+}
+
+/// Whether node, new enough, and npm are where commands are found, whoever put them there.
+fn has_node() -> bool {
+    let says = |program| project::output(Command::new(program).arg("--version"));
+    says("npm").is_ok() && says("node").is_ok_and(|version| major(&version) >= Some(NODE_MAJOR))
+}
+
+/// The first number of a version such as `v20.20.2`.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.trim().trim_start_matches('v');
+    digits.split('.').next()?.parse().ok()
+}
+
+/// Installs exactly what the lock file of `folder` names, running no scripts of the packages, unless that was done.
+fn npm(folder: &Path, shown: &str, why: &str) -> Result<()> {
+    let lock = fs::read_to_string(folder.join("package-lock.json"))
+        .with_context(|| format!("no package-lock.json in {shown}"))?;
+    let stamp = folder.join("node_modules").join(NPM_STAMP);
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == lock) {
+        say::line(&format!("npm packages of {shown}: as locked"));
+        return Ok(());
+    }
+    say::line(&format!("fetching the npm packages of {shown}: they {why}"));
+    let mut ci = Command::new("npm");
+    ci.current_dir(folder).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]);
+    project::succeed(&mut ci)?;
+    fs::write(&stamp, lock).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 fn packages(wanted: &[(&str, &str)]) -> Result<()> {
@@ -283,6 +347,31 @@ mod tests {
         let found = missing(&wanted, |name| Ok(name == "nginx")).unwrap();
         assert_eq!(found, [("curl", "a"), ("ffmpeg", "c")]);
         assert!(missing(&wanted, |_| bail!("no dpkg-query")).is_err());
+    }
+
+    #[test]
+    fn versions_of_node_are_told_apart() {
+        assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major("18"), Some(18));
+        assert!(major("v16.1.0") < Some(NODE_MAJOR) && major("unknown") < Some(NODE_MAJOR));
+    }
+
+    #[test]
+    fn npm_folders_are_locked_and_what_is_as_locked_is_left_alone() {
+        let project = Project::here().unwrap();
+        for (folder, _) in NPM_FOLDERS {
+            for file in ["package.json", "package-lock.json"] {
+                assert!(project.root().join(folder).join(file).is_file(), "{folder}");
+            }
+        }
+        let folder = std::env::temp_dir().join(format!("xtask-npm-{}", std::process::id()));
+        fs::create_dir_all(folder.join("node_modules")).unwrap();
+        assert!(npm(&folder, "folder", "test").is_err(), "nothing is locked");
+        // npm would refuse this lock file
+        fs::write(folder.join("package-lock.json"), "not JSON").unwrap();
+        fs::write(folder.join("node_modules").join(NPM_STAMP), "not JSON").unwrap();
+        npm(&folder, "folder", "test").unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

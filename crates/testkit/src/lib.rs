@@ -9,7 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod capture;
+pub mod clock_picture;
 pub mod cluster;
 pub mod compare;
 pub mod documents;
@@ -18,6 +20,7 @@ pub mod haproxy;
 pub mod hostile;
 pub mod http;
 pub mod media;
+pub mod mp4box;
 pub mod nginx;
 pub mod packet;
 pub mod process;
@@ -30,6 +33,8 @@ pub mod weir;
 
 use std::time::Duration;
 
+pub use browser::{Browser, Player};
+pub use clock_picture::ClockPublisher;
 pub use cluster::Cluster;
 pub use compare::{Ends, Fault, Run, assert_equal, equal_run};
 pub use haproxy::Haproxy;

@@ -30,6 +30,10 @@ pub enum Media {
     Av1Aac,
     /// H.264, and MP3.
     H264Mp3,
+    /// H.264, and FLAC.
+    H264Flac,
+    /// H.264, and AC-3.
+    H264Ac3,
     /// AAC alone.
     AudioOnly,
     /// H.264 alone.
@@ -64,6 +68,8 @@ impl Media {
                 .to_owned(),
             Self::Av1Aac => format!("-c:v libsvtav1 -preset 12 -b:v 400k -g 25 {AAC}"),
             Self::H264Mp3 => format!("{high} -c:a libmp3lame -b:a 64k"),
+            Self::H264Flac => format!("{high} -c:a flac -sample_fmt s16"),
+            Self::H264Ac3 => format!("{high} -c:a ac3 -b:a 96k"),
             Self::AudioOnly => AAC.to_owned(),
             Self::VideoOnly => high,
         }
@@ -71,7 +77,10 @@ impl Media {
 
     /// True when only enhanced RTMP can carry it.
     pub fn is_enhanced(self) -> bool {
-        matches!(self, Self::HevcAac | Self::Vp9Opus | Self::Av1Aac)
+        matches!(
+            self,
+            Self::HevcAac | Self::Vp9Opus | Self::Av1Aac | Self::H264Flac | Self::H264Ac3
+        )
     }
 
     /// The file.

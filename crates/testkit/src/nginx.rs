@@ -23,7 +23,7 @@ const PACKAGED: &str = "hls on; hls_path www/live; hls_fragment 1s; hls_playlist
      dash on; dash_path www/dash; dash_fragment 1s; dash_playlist_length 10m; dash_cleanup off;";
 
 /// Types of what is streamed; nginx's own list lacks some of them.
-const TYPES: &str = "types { application/vnd.apple.mpegurl m3u8; application/dash+xml mpd; \
+const TYPES: &str = "types { text/html html; application/vnd.apple.mpegurl m3u8; application/dash+xml mpd; \
      video/mp2t ts; video/mp4 mp4 m4s m4v; audio/mp4 m4a; } default_type application/octet-stream;";
 
 /// What a request came with, a line each.
@@ -50,7 +50,8 @@ impl Nginx {
     }
 
     /// Starts it as an origin: RTMP, and over HTTP all files below [`Nginx::files`], where it writes HLS to
-    /// `live/NAME.m3u8` and DASH to `dash/NAME.mpd` as they come. `/denied/…` is 403; `/moved/…` leads to `/live/…`, and
+    /// `live/NAME.m3u8` and DASH to `dash/NAME.mpd` as they come. Below `/open/` are the same files for pages of other
+    /// origins. `/denied/…` is 403; `/moved/…` leads to `/live/…`, and
     /// `/moved-absolutely/…` does so by its address; `/asked/…` says which query and fields a request came with.
     pub fn origin() -> Self {
         Self::run(free(), Some(free()), PACKAGED)
@@ -126,6 +127,7 @@ fn files(address: SocketAddr) -> String {
     format!(
         "http {{ access_log off; {TYPES} {FOLDERS}\n\
          server {{ listen {address}; root {FILES};\n\
+         location /open/ {{ alias {FILES}/; add_header access-control-allow-origin *; }}\n\
          location /denied/ {{ return 403; }}\n\
          location /asked/ {{ return 200 \"{ASKED}\"; }}\n\
          location ~ ^/moved/(.*) {{ return 302 /live/$1; }}\n\

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::PATIENCE;
 
@@ -37,12 +38,22 @@ struct State {
 impl Process {
     /// Starts `command`, without input and with its standard error collected. Panics when it cannot be started.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::run(command.stdin(Stdio::null())).0
+    }
+
+    /// As [`Process::spawn`], with the pipe to its standard input.
+    pub fn spawn_fed(command: &mut Command) -> (Self, ChildStdin) {
+        let (process, stdin) = Self::run(command.stdin(Stdio::piped()));
+        (process, stdin.expect("it was asked for"))
+    }
+
+    fn run(command: &mut Command) -> (Self, Option<ChildStdin>) {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        let (pid, stdout) = (child.id(), child.stdout.take());
+        let (pid, stdin, stdout) = (child.id(), child.stdin.take(), child.stdout.take());
         let stderr = child.stderr.take().expect("it was asked for");
         let shared = Arc::new(Shared::default());
         let reader = Arc::clone(&shared);
@@ -58,12 +69,13 @@ impl Process {
             let status = child.wait().expect("it is our child");
             waiter.change(|state| state.status = Some(status));
         });
-        Self {
+        let process = Self {
             name,
             pid,
             shared,
             stdout,
-        }
+        };
+        (process, stdin)
     }
 
     /// Its process id.
@@ -124,6 +136,12 @@ impl Process {
             .unwrap_or_else(|| panic!("{} did not end; it said:\n{}", self.name, tail(&state)))
     }
 
+    /// Waits for its end, at most for `limit`; `None` when it has not ended by then.
+    pub fn ends_within(&self, limit: Duration) -> Option<ExitStatus> {
+        let state = self.shared.wait_for(limit, |state| state.status.is_some());
+        state.status
+    }
+
     /// Waits for its end and expects success.
     pub fn succeed(&self) {
         let status = self.wait();
@@ -168,10 +186,18 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn wait(&self, mut done: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
+    fn wait(&self, done: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
+        self.wait_for(PATIENCE, done)
+    }
+
+    fn wait_for(
+        &self,
+        limit: Duration,
+        mut done: impl FnMut(&State) -> bool,
+    ) -> MutexGuard<'_, State> {
         let waited = self
             .changed
-            .wait_timeout_while(self.lock(), PATIENCE, |state| !done(state));
+            .wait_timeout_while(self.lock(), limit, |state| !done(state));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -184,6 +210,8 @@ fn tail(state: &State) -> impl fmt::Display {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn shell(script: &str) -> Process {
@@ -206,6 +234,18 @@ mod tests {
     #[should_panic(expected = "never said: three; it said:\none")]
     fn a_line_that_does_not_come_is_a_failure() {
         shell("echo one >&2").line("three", |line| line == "three");
+    }
+
+    #[test]
+    fn what_is_fed_is_read_and_an_end_is_awaited_no_longer_than_told() {
+        let (process, mut stdin) = Process::spawn_fed(
+            Command::new("sh").args(["-c", "read word; echo $word >&2; read end"]),
+        );
+        stdin.write_all(b"hello\n").unwrap();
+        process.line("hello", |line| line == "hello");
+        assert_eq!(process.ends_within(Duration::ZERO), None);
+        drop(stdin);
+        assert!(process.ends_within(PATIENCE).is_some());
     }
 
     #[test]

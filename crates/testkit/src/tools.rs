@@ -29,6 +29,10 @@ pub enum Tool {
     RedisCli,
     /// HAProxy, a load balancer.
     Haproxy,
+    /// node, which runs the scripts in this crate's folder `browser`.
+    Node,
+    /// Chromium, a browser; [`Browser`](crate::Browser) starts it.
+    Chromium,
 }
 
 impl Tool {
@@ -45,6 +49,8 @@ impl Tool {
             Self::Redis => "redis-server",
             Self::RedisCli => "redis-cli",
             Self::Haproxy => "haproxy",
+            Self::Node => "node",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -66,6 +72,15 @@ impl Tool {
             .stdout(Stdio::null());
         command
     }
+}
+
+/// A script in this crate's folder `browser`. Panics when the packages that it imports are not installed.
+pub(crate) fn script(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+    if !folder.join("node_modules").is_dir() {
+        missing("the npm folder crates/testkit/browser/node_modules");
+    }
+    folder.join(name)
 }
 
 /// Fails the test that wanted a program or file that is not installed.

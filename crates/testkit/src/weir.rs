@@ -107,6 +107,11 @@ impl Weir {
         format!("http://{}/live/{name}.flv", self.address("http"))
     }
 
+    /// Address on the HTTP port of a file of an application `live`, such as `s.m3u8`.
+    pub fn file(&self, name: &str) -> String {
+        format!("http://{}/live/{name}", self.address("http"))
+    }
+
     /// Waits for a line of the log with this message, and `text` anywhere in it.
     pub fn logged(&self, message: &str, text: &str) -> Value {
         self.logged_after(0, message, text).1

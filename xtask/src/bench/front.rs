@@ -128,7 +128,7 @@ impl Bench {
     }
 
     /// A command of ours that logs nothing but trouble, and finds no file of settings.
-    fn weir_command(&self, role: &str) -> Command {
+    pub(super) fn weir_command(&self, role: &str) -> Command {
         let mut command = Command::new(&self.weir);
         command
             .args([role, "--log-level", "error"])
