@@ -1,0 +1,32 @@
+// HLS and low-latency HLS by hls.js.
+
+import Hls from "hls.js";
+import { reported } from "../latency";
+import type { Engine, Start } from "./engine";
+
+export function hls({ video, url, failed }: Start, isLowLatency: boolean): Engine {
+  const player = new Hls({
+    lowLatencyMode: isLowLatency,
+    enableWorker: false,
+    backBufferLength: 30,
+    // catches up by playing faster rather than by a jump
+    maxLiveSyncPlaybackRate: isLowLatency ? 1.2 : 1,
+  });
+  let recoveries = 0;
+  player.on(Hls.Events.ERROR, (_event, data) => {
+    if (!data.fatal) return;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && recoveries < 2) {
+      recoveries += 1;
+      player.recoverMediaError();
+      return;
+    }
+    const status = data.response?.code;
+    failed(status === undefined || status === 0 ? data.details : `${data.details}, HTTP ${status}`);
+  });
+  player.attachMedia(video);
+  player.loadSource(url);
+  return {
+    latency: () => reported(player.latency),
+    stop: () => player.destroy(),
+  };
+}
