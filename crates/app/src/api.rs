@@ -6,6 +6,7 @@
 //!
 //! | route | |
 //! |---|---|
+//! | `GET /console/` | the console, where `/` leads browsers; no token |
 //! | `GET /healthz`, `GET /readyz` | for supervisors and load balancers; no token |
 //! | `GET /metrics` | for Prometheus |
 //! | `GET /openapi.json` | this API for machines |
@@ -15,11 +16,14 @@
 //! | `GET /api/v1/streams`, `/streams/{id}` | streams |
 //! | `GET /api/v1/clients`, `/clients/{id}` | connections |
 //! | `DELETE /api/v1/clients/{id}` | kick |
+//! | `GET /api/v1/console`, `/history`, `/config`, `/log` | for the console: about the server, the last minutes, settings, log |
 //! | `POST /api/v1/reload`, `GET /api/v1/raw?rpc=reload` | reload the configuration |
 
+pub(crate) mod about;
 pub(crate) mod answer;
 mod clients;
 pub(crate) mod guard;
+pub(crate) mod history;
 pub(crate) mod identity;
 pub(crate) mod listen;
 mod machine;
@@ -36,6 +40,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
@@ -48,9 +53,12 @@ use weir_net::cores::Shutdown;
 use weir_net::listen::Listener;
 use weir_net::{clock, process};
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::origin::{Listening, Origin, StartError};
+use crate::pages;
 use crate::run::Reloader;
+use about::Common;
+use history::Totals;
 pub(crate) use identity::Identity;
 
 /// The key that names the API's addresses.
@@ -96,9 +104,16 @@ struct Shared {
     shutdown: Shutdown,
     rates: rates::Rates,
     identity: Identity,
+    common: Common,
     started: Instant,
     /// Port of the first RTMP listener.
     rtmp_port: Option<u16>,
+}
+
+impl FromRef<Arc<Shared>> for Common {
+    fn from_ref(shared: &Arc<Shared>) -> Self {
+        shared.common.clone()
+    }
 }
 
 impl Shared {
@@ -117,9 +132,13 @@ impl Api {
     pub fn new(reloader: Arc<Reloader>, mut registry: Registry, shutdown: &Shutdown) -> Self {
         let (started, origin) = (clock::now(), Arc::clone(reloader.origin()));
         let listening = origin.listening();
-        let rtmp = listening.iter().find(|one| one.key == "rtmp.listen");
-        let rtmp_port = rtmp.map(|one| one.address.port());
         let addresses: Vec<SocketAddr> = listening.iter().map(|one| one.address).collect();
+        let identity = Identity::new(&addresses, clock::wallclock());
+        let common = {
+            let (reloader, ring) = (Arc::clone(&reloader), reloader.logs().ring().clone());
+            let loaded = move || reloader.loaded();
+            Common::new(Role::Origin, identity.clone(), ring, listening, loaded)
+        };
         registry.register_collector(Box::new(metrics::Scrape { origin, started }));
         Self {
             shared: Arc::new(Shared {
@@ -127,22 +146,33 @@ impl Api {
                 registry,
                 shutdown: shutdown.clone(),
                 rates: rates::Rates::default(),
-                identity: Identity::new(&addresses, clock::wallclock()),
+                identity,
+                rtmp_port: common.rtmp_port(),
+                common,
                 started,
-                rtmp_port,
             }),
         }
     }
 
     /// The routes as the listener at `local` serves them.
     pub fn router(&self, local: SocketAddr) -> Router {
+        self.guarded(guard::Near::Listener(local))
+            .merge(pages::routes())
+    }
+
+    /// The routes as a port of streams serves them.
+    pub(crate) fn port_router(&self) -> Router {
+        self.guarded(guard::Near::Port)
+    }
+
+    fn guarded(&self, near: guard::Near) -> Router {
         let (router, document) = routes().split_for_parts();
         let document: Arc<str> = json(&document).into();
         let shared = Arc::clone(&self.shared);
         let guard = guard::Guard {
             key: "api.token",
             token: Arc::new(move || shared.reloader.current().api.token),
-            near: guard::Near::Listener(local),
+            near,
         };
         let document = get(move || async move {
             let kind = [(CONTENT_TYPE, "application/json")];
@@ -168,9 +198,27 @@ impl Api {
         self.shared.rates.sample(now, hub, cpu, machine);
     }
 
-    /// Serves on `sockets` for as long as it is polled; to stop, drop it and end the runtime, on which connections are
+    /// Takes a sample for the history; [`Api::serve`] does so by itself.
+    pub fn remember(&self, now: Instant) {
+        let origin = self.shared.origin();
+        let metrics = origin.hub().metrics();
+        let players = origin.hub().sessions().players();
+        let totals = Totals {
+            streams: u64::try_from(metrics.live_streams.get()).unwrap_or(0),
+            publishers: u64::try_from(metrics.publishers.get()).unwrap_or(0),
+            viewers: players.values().flat_map(|of| of.values()).sum(),
+            received: metrics.bytes_in.get(),
+            sent: metrics.bytes_out.get(),
+            faults: origin.faults(),
+        };
+        let history = self.shared.common.history();
+        history.take(now, clock::wallclock(), totals);
+    }
+
+    /// Serves on `sockets`, and what the ports of streams hand over, for as long as it is polled; to stop, drop it and end the runtime, on which connections are
     /// tasks of their own. Fails when a socket cannot be watched.
     pub async fn serve(self, sockets: Sockets) -> io::Result<Infallible> {
+        self.shared.origin().pages().fill(self.port_router());
         let mut servers = JoinSet::new();
         for listener in sockets.0 {
             let router = self.router(listener.address());
@@ -180,10 +228,13 @@ impl Api {
                 servers.spawn(server.into_future());
             }
         }
-        let mut interval = tokio::time::interval(rates::SAMPLE_EVERY);
+        let mut rates = tokio::time::interval(rates::SAMPLE_EVERY);
+        let mut history = tokio::time::interval(history::EVERY);
         loop {
-            interval.tick().await;
-            self.sample(clock::now());
+            tokio::select! {
+                _ = rates.tick() => self.sample(clock::now()),
+                _ = history.tick() => self.remember(clock::now()),
+            }
         }
     }
 }
@@ -213,6 +264,10 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(streams::one_stream))
         .routes(routes!(clients::list))
         .routes(routes!(clients::one, clients::kick))
+        .routes(routes!(about::about))
+        .routes(routes!(about::history))
+        .routes(routes!(about::settings))
+        .routes(routes!(about::log))
         .routes(routes!(server::reload))
         .routes(routes!(server::raw))
 }

@@ -32,6 +32,8 @@ pub enum Command {
     Relay(Box<Relay>),
     /// Make load: `weir bench`. The arguments are those of the command given to [`parse`].
     Bench(Box<ArgMatches>),
+    /// Show a server live: `weir top`. The arguments are those of the command given to [`parse`].
+    Top(Box<ArgMatches>),
 }
 
 /// Where settings come from, as far as the command line says.
@@ -104,31 +106,36 @@ impl Settings {
 }
 
 /// Parses the arguments, of which the first is the program's name. `bench` is the command of the load generator with
-/// its arguments; it may have any name and is shown as `bench`.
+/// its arguments, `top` that of the live view; they may have any name and are shown as `bench` and `top`.
 ///
 /// # Errors
 ///
 /// The arguments are wrong, or ask for help or the version: the error's `print` writes what is to be said, and its
 /// `exit_code` is 0 for help and version and 2 otherwise.
-pub fn parse<I, A>(args: I, bench: clap::Command) -> Result<Command, clap::Error>
+pub fn parse<I, A>(
+    args: I,
+    bench: clap::Command,
+    top: clap::Command,
+) -> Result<Command, clap::Error>
 where
     I: IntoIterator<Item = A>,
     A: Into<OsString> + Clone,
 {
-    let mut matches = command(bench).try_get_matches_from(args)?;
+    let mut matches = command(bench, top).try_get_matches_from(args)?;
     Ok(match matches.remove_subcommand() {
         Some((name, mut matches)) => match name.as_str() {
             "proxy" => Command::Proxy(settings(&mut matches, keys(Role::Proxy))),
             "check" => Command::Check(check(&mut matches)),
             "relay" => Command::Relay(Box::new(relay(&mut matches))),
             "bench" => Command::Bench(Box::new(matches)),
+            "top" => Command::Top(Box::new(matches)),
             _ => Command::Origin(settings(&mut matches, keys(Role::Origin))),
         },
         None => Command::Origin(settings(&mut matches, keys(Role::Origin))),
     })
 }
 
-fn command(bench: clap::Command) -> clap::Command {
+fn command(bench: clap::Command, top: clap::Command) -> clap::Command {
     clap::Command::new("weir")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Media server for live streams: RTMP and HTTP-FLV, one server or a cluster")
@@ -178,6 +185,7 @@ fn command(bench: clap::Command) -> clap::Command {
                 .args(setting_args(Role::Any, KEYS.iter())),
         )
         .subcommand(relay_command())
+        .subcommand(top.name("top"))
         .subcommand(bench.name("bench"))
 }
 

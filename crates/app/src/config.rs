@@ -23,6 +23,8 @@ mod diff;
 mod dotenv;
 mod file;
 mod go;
+mod hls;
+mod input;
 mod keys;
 mod load;
 mod problem;
@@ -43,6 +45,8 @@ use std::time::Duration;
 pub use address::{Backend, ListenAt, Listens, Networks, Origins, Urls};
 pub use cluster::{Cluster, Heartbeat, Proxy, Redis};
 pub use diff::Change;
+pub use hls::{Dash, Hls, Ts};
+pub use input::{Input, Inputs};
 pub use keys::{KEYS, Key, key};
 pub use load::{CONFIG_VARIABLE, DOTENV, Loaded, Sources, environment};
 pub use problem::{Origin, Problem, Problems};
@@ -51,8 +55,9 @@ pub(crate) use sample::wrap;
 pub use sample::{SECTIONS, sample};
 pub(crate) use setting::parse_duration;
 pub use value::{
-    Color, CorsOrigin, Credential, Filter, Format, HandOver, KeyForm, Latency, PublishConflict,
-    Routing, Secret, Size, SlowViewer, Start, State,
+    Color, CorsOrigin, Credential, Encryption, Filter, Format, HandOver, HlsContainer, HlsPlaylist,
+    HlsWhen, KeyForm, Latency, PublishConflict, Renditions, Routing, Secret, Size, SlowViewer,
+    Start, State,
 };
 
 /// Everything that can be set. `Default` gives the documented defaults.
@@ -64,8 +69,14 @@ pub struct Config {
     pub log: Log,
     /// The RTMP gate.
     pub rtmp: Rtmp,
-    /// The HTTP gate: HTTP-FLV play and publish.
+    /// The HTTP gate: streams, segments and the console.
     pub http: Http,
+    /// HLS, and the segments that DASH shares.
+    pub hls: Hls,
+    /// MPEG-DASH.
+    pub dash: Dash,
+    /// MPEG-TS without HTTP.
+    pub ts: Ts,
     /// The admin API.
     pub api: Api,
     /// How streams are cached and handed to viewers.
@@ -130,6 +141,8 @@ pub struct Http {
     pub max_head_size: Size,
     /// Whether `POST` may publish.
     pub publish: bool,
+    /// Whether the console and the API are served here too.
+    pub console: bool,
 }
 
 /// `[api]`
@@ -259,6 +272,7 @@ impl Default for Http {
             request_timeout: Duration::from_secs(10),
             max_head_size: Size::kib(16),
             publish: true,
+            console: true,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod heartbeat;
 pub mod log;
 pub mod origin;
+mod pages;
 pub mod proxy;
 mod proxy_api;
 pub mod relay;

@@ -1,10 +1,12 @@
 //! Logs: their two formats, a level that can change, and the masking of secrets.
 //!
-//! Owns: the subscriber of the process, [`Handle`] for changing the level at a reload, and [`Masked`] for everything
-//! that comes from a peer and may hold credentials.
+//! Owns: the subscriber of the process, [`Handle`] for changing the level at a reload, [`Ring`] with the last lines, and
+//! [`Masked`] for everything that comes from a peer and may hold credentials.
 //! Does not: decide what is logged, or write to files: standard error belongs to the service manager.
 //!
 //! Messages are lower case without a full stop, values are fields: `info!(%stream, "publish started")`.
+
+mod ring;
 
 use std::fmt::{self, Write};
 use std::io::{self, IsTerminal};
@@ -18,6 +20,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{self, Color, Filter, Format};
+pub use ring::{Line, MOST_LINE_BYTES, MOST_LINES, Ring};
 
 /// Why logs could not be set up, or a level not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +41,15 @@ pub enum LogError {
 #[derive(Clone, Debug)]
 pub struct Handle {
     filter: reload::Handle<EnvFilter, Registry>,
+    ring: Ring,
 }
 
 impl Handle {
+    /// The last lines that were logged.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
     /// Logs by `level` from now on.
     ///
     /// # Errors
@@ -96,9 +105,14 @@ where
             .boxed(),
     };
     // The filter stands next to the registry, so that what is filtered out costs no formatting.
+    let ring = Ring::default();
+    let handle = Handle {
+        filter: handle,
+        ring: ring.clone(),
+    };
     Ok((
-        Registry::default().with(filter).with(lines),
-        Handle { filter: handle },
+        Registry::default().with(filter).with(lines).with(ring),
+        handle,
     ))
 }
 
@@ -189,7 +203,7 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// Control characters would let a peer write lines of its own into the log, or colour a terminal.
-fn write_clean(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn write_clean(f: &mut impl Write, text: &str) -> fmt::Result {
     text.chars().try_for_each(|c| match c {
         c if c.is_control() => write!(f, "{}", c.escape_default()),
         c => f.write_char(c),

@@ -3,7 +3,7 @@
 //! Owns: the building of all parts in the order they need each other, and what a reload changes in them. Does not:
 //! handle signals or print (`run` does), or serve the API (`api` does).
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,17 @@ use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use weir_fanout::Fanout;
 use weir_gate::Gate;
+use weir_gate_http::shelf::{self, Shelf};
+use weir_http::pages::Pages;
 use weir_hub::Hub;
+use weir_media::StreamKey;
 use weir_net::admission::{Admission, Limits};
 use weir_net::cores::{self, Cores, Shutdown};
 use weir_net::listen::{BindError, Listener};
 use weir_net::{clock, process};
 
 use crate::config::{self, Config, Role};
+use crate::pages::Slot;
 use crate::run::Running;
 
 /// How often streams that wait for their publisher are looked at. It is the error of every grace time.
@@ -41,6 +45,16 @@ pub enum StartError {
     /// A thread or its runtime could not be made.
     #[error("cannot start worker threads: {0}")]
     Threads(#[from] std::io::Error),
+    /// The folder of segments cannot be used.
+    #[error(
+        "hls.folder: cannot use {folder}: {error} (choose another with --hls-folder or WEIR_HLS_FOLDER)"
+    )]
+    Folder {
+        /// The folder as configured.
+        folder: String,
+        /// What the operating system said. It is part of the text, and so not named as its source.
+        error: std::io::Error,
+    },
 }
 
 impl StartError {
@@ -71,6 +85,8 @@ pub struct Origin {
     hub: Arc<Hub>,
     admission: Admission,
     shared: Arc<ArcSwap<weir_gate::Settings>>,
+    gates: Arc<weir_gate::Metrics>,
+    pages: Slot,
     cores: Cores,
     listening: Vec<Listening>,
     shutdown: Shutdown,
@@ -81,6 +97,7 @@ pub struct Origin {
 struct Seed {
     rtmp: Vec<TcpListener>,
     http: Vec<TcpListener>,
+    udp: Vec<(UdpSocket, StreamKey)>,
 }
 
 impl Origin {
@@ -112,24 +129,28 @@ impl Origin {
         let rtmp = weir_gate_rtmp::Settings {
             chunk_size: config.rtmp.chunk_size,
         };
-        let http = weir_gate_http::Settings {
-            cors_origin: config
-                .http
-                .cors_origin
-                .header()
-                .unwrap_or_default()
-                .to_owned(),
-            max_head_bytes: config.http.max_head_size.bytes(),
-            publish: config.http.publish,
-        };
+        let pages = Slot::default();
+        let shelf = Shelf::new(
+            Arc::clone(&hub),
+            shelf_settings(config),
+            shelf::Metrics::register(registry),
+        )
+        .map_err(|error| StartError::Folder {
+            folder: config.hls.folder.display().to_string(),
+            error,
+        })?;
+        let hook = config.http.console.then(|| pages.hook());
+        let http = http_settings(config, shelf.clone(), hook);
         let main = {
             let (hub, admission, shared) =
                 (Arc::clone(&hub), admission.clone(), Arc::clone(&shared));
+            let gate_metrics = Arc::clone(&gate_metrics);
             move |core: cores::Core, seed: Seed| {
                 let fanout = Fanout::new(Arc::clone(&hub), fanout_metrics.clone());
                 core.spawn_service(fanout.clone().run());
                 if core.index() == 0 {
                     core.spawn_service(sweep(Arc::clone(&hub)));
+                    core.spawn_service(shelf.clone().tend());
                 }
                 let gate = Gate::new(
                     core.clone(),
@@ -142,6 +163,9 @@ impl Origin {
                 for listener in seed.rtmp {
                     core.spawn(weir_gate_rtmp::listen::serve(gate.clone(), listener, rtmp));
                 }
+                for (socket, key) in seed.udp {
+                    core.spawn(weir_gate_ts::serve(gate.clone(), socket, key));
+                }
                 for listener in seed.http {
                     let http = http.clone();
                     core.spawn(weir_gate_http::listen::serve(gate.clone(), listener, http));
@@ -153,6 +177,8 @@ impl Origin {
             hub,
             admission,
             shared,
+            gates: gate_metrics,
+            pages,
             cores,
             listening,
             shutdown: shutdown.clone(),
@@ -162,6 +188,16 @@ impl Origin {
     /// The streams and sessions.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// What answers for the console and the API on the ports of streams.
+    pub(crate) fn pages(&self) -> &Slot {
+        &self.pages
+    }
+
+    /// Sessions that ended by a fault since the start.
+    pub(crate) fn faults(&self) -> u64 {
+        self.gates.faults.get()
     }
 
     /// The addresses in force.
@@ -248,6 +284,16 @@ fn bind(
             }
         }
     }
+    for (index, input) in config.ts.udp_listen.0.iter().enumerate() {
+        const KEY: &str = "ts.udp_listen";
+        let failed = |error| StartError::bind(KEY, error);
+        let socket = weir_net::udp::bind(input.address).map_err(failed)?;
+        let address = socket.local_addr()?;
+        listening.push(Listening { key: KEY, address });
+        if let Some(seed) = seeds.get_mut(index % workers.max(1)) {
+            seed.udp.push((socket, input.stream.clone()));
+        }
+    }
     Ok((seeds, listening))
 }
 
@@ -267,6 +313,62 @@ fn gate_settings(config: &Config) -> weir_gate::Settings {
         max_message_bytes: u32::try_from(config.rtmp.max_message_size.bytes()).unwrap_or(u32::MAX),
         handshake: config.rtmp.handshake_timeout,
         request: config.http.request_timeout,
+    }
+}
+
+fn http_settings(config: &Config, shelf: Shelf, pages: Option<Pages>) -> weir_gate_http::Settings {
+    let http = &config.http;
+    weir_gate_http::Settings {
+        cors_origin: http.cors_origin.header().unwrap_or_default().to_owned(),
+        max_head_bytes: http.max_head_size.bytes(),
+        publish: http.publish,
+        shelf: Some(shelf),
+        pages,
+    }
+}
+
+fn shelf_settings(config: &Config) -> shelf::Settings {
+    shelf::Settings {
+        segment: Arc::new(segment_settings(config)),
+        when: match config.hls.when {
+            config::HlsWhen::Watched => shelf::When::Watched,
+            config::HlsWhen::Always => shelf::When::Always,
+        },
+        idle: config.hls.idle,
+        folder: Some(config.hls.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
+    }
+}
+
+/// How segments are made. When they are made, `hls.when` and `hls.idle`, is for those who open channels.
+pub fn segment_settings(config: &Config) -> weir_segment::Settings {
+    let hls = &config.hls;
+    weir_segment::Settings {
+        segment: hls.segment,
+        longest_segment: hls.longest_segment,
+        part: hls.part,
+        low_latency: hls.low_latency,
+        window: hls.window,
+        max_bytes: hls.max_size.bytes(),
+        keep: match hls.playlist {
+            config::HlsPlaylist::Live => weir_segment::Keep::Live,
+            config::HlsPlaylist::Event => weir_segment::Keep::Event,
+        },
+        container: match hls.container {
+            config::HlsContainer::Fmp4 => weir_segment::Container::Fmp4,
+            config::HlsContainer::Ts => weir_segment::Container::Ts,
+        },
+        renditions: match hls.renditions {
+            config::Renditions::Muxed => weir_segment::Renditions::Muxed,
+            config::Renditions::Separate => weir_segment::Renditions::Separate,
+        },
+        encryption: match hls.encryption {
+            config::Encryption::None => weir_segment::Encryption::None,
+            config::Encryption::Aes128 => weir_segment::Encryption::Aes128 {
+                rotation: hls.key_rotation,
+            },
+        },
+        hls: hls.enabled,
+        dash: config.dash.enabled,
     }
 }
 
@@ -300,5 +402,56 @@ fn stream_settings(config: &Config) -> weir_hub::Settings {
         grace: stream.grace,
         viewers_per_stream: config.limits.viewers_per_stream.into(),
         streams: config.limits.streams.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(text: &str) -> Config {
+        let sources = Sources {
+            file: Some(("weir.toml".into(), text.to_owned())),
+            ..Sources::default()
+        };
+        let loaded = Config::load(&sources);
+        loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config
+    }
+
+    #[test]
+    fn the_defaults_of_segments_are_those_of_their_crate() {
+        let ours = segment_settings(&config(""));
+        assert_eq!(ours, weir_segment::Settings::default());
+    }
+
+    #[test]
+    fn each_setting_of_segments_arrives() {
+        let config = config(
+            "[hls]\nenabled = false\nsegment = '4s'\npart = '300ms'\nlow_latency = false\n\
+             window = '50s'\nmax_size = '3MiB'\nlongest_segment = '15s'\nplaylist = 'event'\n\
+             container = 'ts'\nrenditions = 'separate'\nencryption = 'aes-128'\n\
+             key_rotation = '5m'\n[dash]\nenabled = false\n",
+        );
+        let seconds = Duration::from_secs;
+        let expected = weir_segment::Settings {
+            segment: seconds(4),
+            longest_segment: seconds(15),
+            part: Duration::from_millis(300),
+            low_latency: false,
+            window: seconds(50),
+            max_bytes: 3 << 20,
+            keep: weir_segment::Keep::Event,
+            container: weir_segment::Container::Ts,
+            renditions: weir_segment::Renditions::Separate,
+            encryption: weir_segment::Encryption::Aes128 {
+                rotation: seconds(300),
+            },
+            hls: false,
+            dash: false,
+        };
+        assert_eq!(segment_settings(&config), expected);
     }
 }

@@ -31,10 +31,12 @@ use weir_proxy::sessions::Sessions;
 pub use self::bind::BindError;
 use self::bind::Sockets;
 use crate::api::Identity;
+use crate::api::about::Common;
 use crate::config::{Config, Loaded, Origin, Role, Secret};
 use crate::origin::Listening;
+use crate::pages::Slot;
 use crate::proxy_api::{self, ProxyApi};
-use crate::run::Running;
+use crate::run::{Reloader, Running};
 
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ pub struct Proxy {
 pub(crate) struct Services {
     directory: Arc<Directory>,
     listeners: Vec<(&'static str, Listener)>,
+    pages: Slot,
 }
 
 /// The listening sockets of one core.
@@ -124,7 +127,9 @@ impl Proxy {
         let sessions = Sessions::new(Arc::clone(&metrics), parts::seed()?);
         let admission = Admission::new(limits(config));
         let (seeds, listeners) = seeds(config, sockets, workers, &certificates);
+        let pages = Slot::default();
         let main = {
+            let hook = config.proxy.console.then(|| pages.hook());
             let (directory, sessions) = (Arc::clone(&directory), Arc::clone(&sessions));
             let (admission, settings) = (admission.clone(), Arc::clone(&settings));
             move |core: Core, seed: Seed| {
@@ -148,7 +153,8 @@ impl Proxy {
                     core.spawn(weir_proxy::rtmp::serve(context.clone(), listener, door));
                 }
                 for (listener, door) in seed.http {
-                    core.spawn(weir_proxy::http::serve(context.clone(), listener, door));
+                    let (context, hook) = (context.clone(), hook.clone());
+                    core.spawn(weir_proxy::http::serve(context, listener, door, hook));
                 }
             }
         };
@@ -168,6 +174,7 @@ impl Proxy {
         let services = Services {
             directory,
             listeners,
+            pages,
         };
         Ok((proxy, services))
     }
@@ -221,14 +228,27 @@ impl Services {
     /// Serves the listeners of APIs for as long as it is polled. Fails when a socket cannot be watched.
     pub(crate) async fn serve(
         self,
-        proxy: &Arc<Proxy>,
+        reloader: &Arc<Reloader<Proxy>>,
         mut registry: Registry,
         shutdown: &Shutdown,
     ) -> io::Result<Infallible> {
+        let proxy = reloader.running();
         let addresses: Vec<SocketAddr> = proxy.listening.iter().map(|one| one.address).collect();
         let started = proxy.started;
         let loads = proxy.cores.loads().to_vec();
         registry.register_collector(Box::new(proxy_api::Scrape { started, loads }));
+        let identity = Identity::new(&addresses, clock::wallclock());
+        let common = {
+            let (reloader, ring) = (Arc::clone(reloader), reloader.logs().ring().clone());
+            let loaded = move || reloader.loaded();
+            Common::new(
+                Role::Proxy,
+                identity.clone(),
+                ring,
+                &proxy.listening,
+                loaded,
+            )
+        };
         let api = Arc::new(ProxyApi {
             directory: self.directory,
             sessions: Arc::clone(&proxy.sessions),
@@ -236,8 +256,10 @@ impl Services {
             policy: Arc::clone(&proxy.policy),
             registry: Arc::new(registry),
             shutdown: shutdown.clone(),
-            identity: Identity::new(&addresses, clock::wallclock()),
+            identity,
+            common,
         });
+        self.pages.fill(proxy_api::port_router(&api));
         let (mut system, mut public, mut debug) = (Vec::new(), Vec::new(), Vec::new());
         for (key, listener) in self.listeners {
             match key {
@@ -250,6 +272,7 @@ impl Services {
             failed = proxy_api::serve_system(&api, system) => failed,
             failed = proxy_api::serve_api(&api, public) => failed,
             failed = debug::serve(&api.registry, proxy, debug) => failed,
+            never = api.remember() => match never {},
         }
     }
 }

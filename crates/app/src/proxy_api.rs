@@ -10,6 +10,8 @@
 //! | system | `POST`, `DELETE /api/v1/origins/{id}/drain` | no new streams there, and new streams again |
 //! | system | `GET /api/v1/streams`, `DELETE /api/v1/streams/{key}` | which stream is where; forget it |
 //! | system | `GET /api/v1/sessions` | connections through this proxy |
+//! | system | `GET /api/v1/console`, `/history`, `/config`, `/log` | for the console: about the proxy, the last minutes, settings, log |
+//! | system | `GET /console/` | the console, where `/` leads browsers; no token |
 //! | system | `GET /openapi.json` | this API for machines |
 //! | system | `GET /metrics` | for Prometheus |
 //! | system, API | `GET /healthz`, `/readyz`, `/api/v1/versions` | for everybody; no token |
@@ -24,6 +26,7 @@ mod server;
 mod sessions;
 mod streams;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, SERVER};
 use axum::response::Response;
@@ -40,17 +44,21 @@ use tokio::task::JoinSet;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use weir_net::clock;
 use weir_net::cores::Shutdown;
 use weir_net::listen::Listener;
 use weir_proxy::directory::Directory;
 use weir_proxy::register::{MAX_BODY_BYTES, Policy};
-use weir_proxy::sessions::Sessions;
+use weir_proxy::sessions::{Role as SessionRole, Sessions};
 
+use crate::api::about::{self, Common};
 use crate::api::answer::{Failure, Head};
 use crate::api::guard::{self, Guard, Near};
+use crate::api::history::{self, Totals};
 use crate::api::listen::{Bounded, MOST_REQUEST_BYTES, Peer};
 use crate::api::{self, Identity};
 use crate::config::Secret;
+use crate::pages;
 
 pub(crate) use metrics::Scrape;
 
@@ -76,6 +84,14 @@ pub(crate) struct ProxyApi {
     pub(crate) shutdown: Shutdown,
     /// What it is called in answers.
     pub(crate) identity: Identity,
+    /// What it answers as an origin does.
+    pub(crate) common: Common,
+}
+
+impl FromRef<Arc<ProxyApi>> for Common {
+    fn from_ref(api: &Arc<ProxyApi>) -> Self {
+        api.common.clone()
+    }
 }
 
 impl fmt::Debug for ProxyApi {
@@ -89,18 +105,49 @@ impl ProxyApi {
         Head::new(&self.identity)
     }
 
-    fn guard(self: &Arc<Self>) -> Guard {
+    /// Takes a sample for the history, every [`history::EVERY`] for as long as it is polled.
+    pub(crate) async fn remember(&self) -> Infallible {
+        let mut interval = tokio::time::interval(history::EVERY);
+        loop {
+            interval.tick().await;
+            let totals = self.totals();
+            let history = self.common.history();
+            history.take(clock::now(), clock::wallclock(), totals);
+        }
+    }
+
+    /// What the sessions of this proxy have moved, those that are over and those that are open.
+    fn totals(&self) -> Totals {
+        let (received, sent) = self.sessions.moved();
+        let mut totals = Totals {
+            received,
+            sent,
+            faults: self.sessions.faults(),
+            ..Totals::default()
+        };
+        let mut streams = HashSet::new();
+        for session in self.sessions.list() {
+            let about = session.about();
+            totals.publishers += u64::from(about.role == SessionRole::Publish);
+            totals.viewers += u64::from(about.role == SessionRole::Play);
+            streams.extend(about.stream);
+        }
+        totals.streams = streams.len() as u64;
+        totals
+    }
+
+    fn guard(self: &Arc<Self>, near: Near) -> Guard {
         let api = Arc::clone(self);
         Guard {
             key: KEY,
             token: Arc::new(move || Secret::clone(&api.token.load())),
-            near: Near::Peer,
+            near,
         }
     }
 }
 
-/// The routes of the system listener. A request must have the other end's address as an extension.
-pub(crate) fn system_router(api: &Arc<ProxyApi>) -> Router {
+/// The routes for operators, for those whom a guard lets through that looks for `near`.
+fn operators(api: &Arc<ProxyApi>, near: Near) -> Router<Arc<ProxyApi>> {
     let document: Arc<str> = openapi().into();
     let document = get(move || async move {
         let kind = [(CONTENT_TYPE, "application/json")];
@@ -115,26 +162,33 @@ pub(crate) fn system_router(api: &Arc<ProxyApi>) -> Router {
             "/api/v1/streams/{key}/{*rest}",
             axum::routing::delete(streams::forget_with_slashes),
         );
-    let guarded = guard_with(guarded, api);
+    let guard = axum::middleware::from_fn_with_state(api.guard(near), guard::check);
+    guarded
+        .method_not_allowed_fallback(async || Failure::method())
+        .layer(guard)
+}
+
+/// The routes of the port of streams: those for operators. A request must have the other end's address as an extension.
+pub(crate) fn port_router(api: &Arc<ProxyApi>) -> Router {
+    finish(operators(api, Near::Port), api)
+}
+
+/// The routes of the system listener. A request must have the other end's address as an extension.
+pub(crate) fn system_router(api: &Arc<ProxyApi>) -> Router {
+    let guarded = operators(api, Near::Peer);
     // whatever the method: the SRS proxy looks at nothing but the body
     let register = register_routes().split_for_parts().0;
     let register = register
         .route(register::PATH, any(register::register))
         .layer(axum::Extension(Arc::<register::Refusals>::default()));
     let open = open_routes().split_for_parts().0;
-    finish(guarded.merge(open).merge(register), api)
+    let console = pages::routes();
+    finish(guarded.merge(open).merge(register).merge(console), api)
 }
 
 /// The routes of the public API listener.
 pub(crate) fn api_router(api: &Arc<ProxyApi>) -> Router {
     finish(open_routes().split_for_parts().0, api)
-}
-
-fn guard_with(routes: Router<Arc<ProxyApi>>, api: &Arc<ProxyApi>) -> Router<Arc<ProxyApi>> {
-    let guard = axum::middleware::from_fn_with_state(api.guard(), guard::check);
-    routes
-        .method_not_allowed_fallback(async || Failure::method())
-        .layer(guard)
 }
 
 fn finish(routes: Router<Arc<ProxyApi>>, api: &Arc<ProxyApi>) -> Router {
@@ -201,6 +255,10 @@ fn guarded_routes() -> OpenApiRouter<Arc<ProxyApi>> {
         .routes(routes!(streams::list))
         .routes(routes!(streams::forget))
         .routes(routes!(sessions::list))
+        .routes(routes!(about::about))
+        .routes(routes!(about::history))
+        .routes(routes!(about::settings))
+        .routes(routes!(about::log))
         .routes(routes!(server::metrics))
 }
 

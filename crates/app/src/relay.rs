@@ -216,8 +216,8 @@ mod tests {
     use cli::Command;
 
     fn plan(from: &str, to: &str) -> Result<Plan, InvalidPlan> {
-        let bench = clap::Command::new("bench");
-        match cli::parse(["weir", "relay", from, to], bench).expect("parses") {
+        let (bench, top) = (clap::Command::new("bench"), clap::Command::new("top"));
+        match cli::parse(["weir", "relay", from, to], bench, top).expect("parses") {
             Command::Relay(relay) => Plan::new(&relay),
             other => panic!("{other:?}"),
         }

@@ -132,7 +132,7 @@ async fn serve_origin(settings: Settings, loaded: Loaded, logs: log::Handle) -> 
     listening.extend(sockets.listening());
     let origin = Arc::new(origin);
     let beat = loaded.config.heartbeat.clone();
-    let reloader = Reloader::new(settings, loaded.config, Arc::clone(&origin), logs);
+    let reloader = Reloader::new(settings, loaded, Arc::clone(&origin), logs);
     let reloader = Arc::new(reloader);
     let api = Api::new(Arc::clone(&reloader), registry, &shutdown);
     let heartbeat = Heartbeat::new(beat, &origin, &sockets.listening(), api.identity().clone());
@@ -164,7 +164,7 @@ async fn serve_proxy(settings: Settings, loaded: Loaded, logs: log::Handle) -> a
     let listening = proxy.listening().to_vec();
     proxy::notes(&loaded, &listening);
     let proxy = Arc::new(proxy);
-    let reloader = Reloader::new(settings, loaded.config, Arc::clone(&proxy), logs);
+    let reloader = Reloader::new(settings, loaded, Arc::clone(&proxy), logs);
     let reloader = Arc::new(reloader);
     let directory = Arc::clone(services.directory()).run(shutdown.clone());
     greet::greet(Role::Proxy, &listening);
@@ -183,7 +183,7 @@ async fn serve_proxy(settings: Settings, loaded: Loaded, logs: log::Handle) -> a
     // nobody is waited for
     tokio::select! {
         ended = async { tokio::try_join!(living, placing) } => ended.map(drop),
-        failed = services.serve(&proxy, registry, &shutdown) => match failed? {},
+        failed = services.serve(&reloader, registry, &shutdown) => match failed? {},
     }
 }
 

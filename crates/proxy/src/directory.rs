@@ -144,6 +144,23 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Resolves when the stream is bound to an origin to which sessions may go, be it this one's own. May be dropped and
+    /// called again.
+    pub async fn bound(&self) {
+        loop {
+            let (_, notify) = self.directory.holds.binding(&self.stream);
+            let mut notified = std::pin::pin!(notify.notified());
+            // from here on no change is missed, so look now
+            notified.as_mut().enable();
+            match self.directory.holds.binding(&self.stream).0 {
+                Some(node) if self.directory.usable(&node).is_some() => return,
+                _ => notified.await,
+            }
+        }
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         let directory = &self.directory;
@@ -268,6 +285,17 @@ impl Directory {
             };
             tracing::warn!(origin = %node, verdict, "origin failed a session");
         }
+    }
+
+    /// Whether the stream is bound, be its origin well or not: somebody publishes it, or did until lately. Waits no longer
+    /// than the state does, and goes by what is known here while that is away.
+    pub async fn is_bound(&self, stream: &Key) -> bool {
+        if self.link.is_up()
+            && let Ok(found) = self.ask("find", self.state.find(stream)).await
+        {
+            return found.claim.is_some();
+        }
+        self.known.get(stream).is_some()
     }
 
     /// The origin with this id, if sessions may go to it.

@@ -12,39 +12,59 @@ mod end;
 mod files;
 mod forward;
 mod origin;
+mod pages;
 mod playlist;
 mod publish;
 mod relayed;
 mod request;
+mod returning;
 mod routes;
 mod target;
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use weir_http::pages::Pages;
 use weir_net::door::Door;
 
 use crate::context::Context;
 
 /// What the HTTP connections of a core share.
-#[derive(Debug)]
 struct Shared {
     context: Context,
     door: Arc<Door>,
     pool: Rc<origin::Pool>,
     routes: routes::Memory,
+    /// Answers what is no stream, where the application has something there.
+    pages: Option<Pages>,
 }
 
-/// Serves HTTP connections from `listener` on this core until the drain. `door` is what stands before the protocol.
-pub async fn serve(context: Context, listener: TcpListener, door: Arc<Door>) {
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves HTTP connections from `listener` on this core until the drain. `door` is what stands before the protocol;
+/// `pages` answers for `/`, `/console/` and `/api/`, where no static file of that name is served.
+pub async fn serve(
+    context: Context,
+    listener: TcpListener,
+    door: Arc<Door>,
+    pages: Option<Pages>,
+) {
     let shutdown = context.core.shutdown().clone();
     let shared = Rc::new(Shared {
         context,
         door,
         pool: Rc::default(),
         routes: routes::Memory::default(),
+        pages,
     });
     let accepted = weir_net::listen::accept(listener, &shutdown, |stream, peer| {
         open(&shared, stream, peer);

@@ -28,6 +28,19 @@ pub struct Ended {
     pub reason: &'static str,
 }
 
+/// Reasons for which a session ends that are nobody's fault.
+const ORDERLY: [&str; 9] = [
+    "answered",
+    "client_closed",
+    "drained",
+    "ended",
+    "idle",
+    "moved",
+    "origin_closed",
+    "shutdown",
+    "stopping",
+];
+
 /// Counters of all cores.
 #[derive(Debug)]
 pub struct Metrics {
@@ -41,6 +54,8 @@ pub struct Metrics {
     pub bytes_up: Family<Protocol, Counter<u64, AtomicU64>>,
     /// Bytes from origins to clients.
     pub bytes_down: Family<Protocol, Counter<u64, AtomicU64>>,
+    /// Those of `ended` that ended by a fault. It is on no page of metrics: the sum of their reasons says the same.
+    pub faults: Counter,
     /// Time from a dial to the origin's answer that opens the session, in seconds.
     pub opened: Histogram,
 }
@@ -54,6 +69,7 @@ impl Metrics {
             refused: Family::default(),
             bytes_up: Family::default(),
             bytes_down: Family::default(),
+            faults: Counter::default(),
             // 0.5 ms to 8 s: a local origin's answer to one that is nearly given up
             opened: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
         };
@@ -74,6 +90,14 @@ impl Metrics {
             metrics.opened.clone(),
         );
         Arc::new(metrics)
+    }
+
+    /// Counts the end of a session.
+    pub fn ended(&self, protocol: &'static str, reason: &'static str) {
+        self.ended.get_or_create(&Ended { protocol, reason }).inc();
+        if !ORDERLY.contains(&reason) {
+            self.faults.inc();
+        }
     }
 
     /// Counts a connection that a limit refused.

@@ -16,7 +16,7 @@ use weir_net::admission::Permit;
 use weir_net::clock;
 use weir_net::relay::Counters;
 
-use crate::metrics::{Ended, Metrics, Protocol};
+use crate::metrics::{Metrics, Protocol};
 
 /// What a session does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,6 +115,9 @@ impl Counters for Session {
 pub struct Sessions {
     table: Mutex<HashMap<SessionId, Arc<Session>>>,
     next: AtomicU64,
+    /// What sessions that are over moved, to origins and to clients. Changed with the table locked, so that who adds up
+    /// all bytes finds each session once.
+    over: (AtomicU64, AtomicU64),
     metrics: Arc<Metrics>,
 }
 
@@ -124,6 +127,7 @@ impl Sessions {
         Arc::new(Self {
             table: Mutex::default(),
             next: AtomicU64::new(seed),
+            over: Default::default(),
             metrics,
         })
     }
@@ -157,6 +161,24 @@ impl Sessions {
             quiet: false,
             _permit: permit,
         }
+    }
+
+    /// Bytes that all sessions have moved, those that are over included: to origins, and to clients.
+    pub fn moved(&self) -> (u64, u64) {
+        let table = self.table.lock();
+        let (up, down) = &self.over;
+        let over = (up.load(Ordering::Relaxed), down.load(Ordering::Relaxed));
+        table.values().fold(over, |(up, down), session| {
+            (
+                up.saturating_add(session.up.load(Ordering::Relaxed)),
+                down.saturating_add(session.down.load(Ordering::Relaxed)),
+            )
+        })
+    }
+
+    /// Sessions that ended by a fault.
+    pub fn faults(&self) -> u64 {
+        self.metrics.faults.get()
     }
 
     /// Sessions that are open.
@@ -209,15 +231,18 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         let session = &self.session;
-        self.sessions.table.lock().remove(&session.id);
+        {
+            let mut table = self.sessions.table.lock();
+            table.remove(&session.id);
+            let (up, down) = &self.sessions.over;
+            up.fetch_add(session.up.load(Ordering::Relaxed), Ordering::Relaxed);
+            down.fetch_add(session.down.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         let protocol = session.protocol;
         let metrics = &self.sessions.metrics;
         metrics.sessions.get_or_create(&Protocol { protocol }).dec();
         let reason = self.reason;
-        metrics
-            .ended
-            .get_or_create(&Ended { protocol, reason })
-            .inc();
+        metrics.ended(protocol, reason);
         let (up, down) = (
             session.up.load(Ordering::Relaxed),
             session.down.load(Ordering::Relaxed),

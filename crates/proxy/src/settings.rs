@@ -50,6 +50,11 @@ pub struct Http {
     ///
     /// Origins hold such viewers until a publisher comes: Weir's for a minute, so that its refusal is the one that is heard.
     pub publisher_wait: Duration,
+    /// How long an origin that is well may take to answer for a list, a segment or a part.
+    ///
+    /// Origins hold such requests until what is asked for has come: up to three target durations (RFC 8216bis, section
+    /// 6.2.5.2), 30 s with Weir's longest segments, and 15 s for a stream's first segment. One of a minute comes in time.
+    pub file_wait: Duration,
 }
 
 /// How the request for a segment finds the origin of its playlist.
@@ -114,6 +119,7 @@ impl Default for Http {
             routing: Routing::Stored,
             cors_origin: "*".to_owned(),
             publisher_wait: Duration::from_secs(65),
+            file_wait: Duration::from_secs(65),
         }
     }
 }

@@ -15,7 +15,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let bench = weir_bench::Args::augment_args(clap::Command::new("bench"));
-    let command = match cli::parse(std::env::args_os(), bench) {
+    let top = weir_top::Args::augment_args(
+        clap::Command::new("top").about("Show what a server holds and does, live in the terminal"),
+    );
+    let command = match cli::parse(std::env::args_os(), bench, top) {
         Ok(command) => command,
         // also help and version, which are no errors
         Err(error) => error.exit(),
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check(&arguments).into(),
         Command::Relay(arguments) => relay::run(&arguments).into(),
         Command::Bench(matches) => self::bench(&matches),
+        Command::Top(matches) => self::top(&matches),
     }
 }
 
@@ -61,6 +65,20 @@ fn bench(matches: &clap::ArgMatches) -> ExitCode {
         Err(error) => {
             complain(&format_args!("{error:#}"));
             ExitCode::from(weir_bench::exit_code(&error))
+        }
+    }
+}
+
+fn top(matches: &clap::ArgMatches) -> ExitCode {
+    let arguments = match weir_top::Args::from_arg_matches(matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    match weir_top::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::from(weir_top::exit_code(&error))
         }
     }
 }

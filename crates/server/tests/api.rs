@@ -18,7 +18,7 @@ fn streams_and_clients_are_shown() {
     let (weir, _publisher, _viewer) = started();
     let shown = weir.api_shows("/api/v1/streams", |answer| {
         let stream = &answer["streams"][0];
-        stream["viewers"] == 1 && stream["video"]["width"] == 320
+        stream["viewers"]["rtmp"] == 1 && stream["video"]["width"] == 320
     });
     let stream = &shown["streams"][0];
     assert_eq!(stream["name"], "show");

@@ -139,7 +139,7 @@ fn a_reload_changes_what_can_change_and_says_what_cannot() {
     weir.logged("setting changed", "log.level");
     weir.logged("setting needs a restart to change", "server.workers");
     let _first = http::Client::connect(weir.address("http"));
-    weir.logged("session opened", "http-flv");
+    weir.logged("session opened", "\"http\"");
     let mut second = http::Client::connect(weir.address("http"));
     assert_eq!(second.request("GET", "/", &[]).head.status, 503);
 

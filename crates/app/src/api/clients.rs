@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,10 +14,11 @@ use weir_hub::{EndReason, Session, SessionRole};
 use weir_net::clock;
 
 use super::Shared;
+use super::about::unix_ms;
 use super::answer::{Done, ErrorBody, Failure, Head};
 use super::identity::{stream_id, vhost_id};
 use super::metrics::role_label;
-use super::page::Page;
+use super::page::{Entry, Listing};
 use super::rates::Kbps;
 use super::streams::{stream_url, tc_url};
 
@@ -49,8 +50,8 @@ pub(super) struct Client {
     /// Name of the stream; empty before the client has said what it wants.
     #[schema(example = "livestream")]
     name: String,
-    /// Protocol and role in the words of SRS: `rtmp-play`, `flv-play`, `fmle-publish`, `flv-publish`, or `Unknown`
-    /// before the client has said what it wants.
+    /// Protocol and role in the words of SRS, or in its manner: `rtmp-play`, `flv-play`, `ts-play`, `hls-play`,
+    /// `dash-play`, `fmle-publish`, `flv-publish`, `ts-publish`, or `Unknown` before the client has said what it wants.
     #[serde(rename = "type")]
     kind: &'static str,
     /// Whether it publishes.
@@ -65,7 +66,7 @@ pub(super) struct Client {
     /// Address of the other end with its port.
     #[schema(example = "192.0.2.7:51234")]
     peer: String,
-    /// The protocol: `rtmp` or `http-flv`.
+    /// The protocol, such as `rtmp` or `http-flv`.
     #[schema(example = "rtmp")]
     protocol: &'static str,
     /// What it does: `opening`, `publisher` or `player`.
@@ -81,11 +82,11 @@ pub(super) struct Client {
 pub(super) struct Clients {
     #[serde(flatten)]
     head: Head,
-    /// Clients in the whole list.
+    /// Clients that were found: all, unless the request has a search.
     total: usize,
     /// Clients left out before this page.
     start: usize,
-    /// Clients of this page, oldest first.
+    /// Clients of this page.
     clients: Vec<Client>,
 }
 
@@ -99,31 +100,49 @@ pub(super) struct OneClient {
 
 /// List clients
 ///
-/// The connections, oldest first.
+/// The connections, oldest first unless another order is asked for.
 #[utoipa::path(
     operation_id = "listClients",
-    get, path = "/api/v1/clients", tag = "clients", params(Page),
+    get, path = "/api/v1/clients", tag = "clients", params(Listing),
     responses(
         (status = 200, description = "A page of the list", body = Clients),
-        (status = 400, description = "start or count is no number", body = ErrorBody),
+        (status = 400, description = "start or count is no number, or sort or order no word of theirs", body = ErrorBody),
         (status = 401, description = "The token is missing or wrong", body = ErrorBody),
         (status = 403, description = "Refused without a token", body = ErrorBody),
     )
 )]
-pub(super) async fn list(State(shared): State<Arc<Shared>>, page: Page) -> Json<Clients> {
-    let sessions = shared.origin().hub().sessions();
+pub(super) async fn list(State(shared): State<Arc<Shared>>, listing: Listing) -> Json<Clients> {
+    let all = shared.origin().hub().sessions().page(0, usize::MAX);
+    let (total, picked) = listing.pick(all, |session| entry(&shared, session));
     let now = clock::now();
-    let start = page.start();
     Json(Clients {
         head: shared.head(),
-        total: sessions.len(),
-        start,
-        clients: sessions
-            .page(start, page.count())
+        total,
+        start: listing.start(),
+        clients: picked
             .iter()
             .map(|session| client(&shared, session, now))
             .collect(),
     })
+}
+
+/// What a session is found and ordered by.
+fn entry(shared: &Shared, session: &Session) -> Entry {
+    let activity = session.activity();
+    let kbps = shared.rates.session(session.id);
+    Entry {
+        id: session.id.to_string(),
+        ip: Some(session.peer.ip().to_canonical()),
+        stream: activity
+            .stream
+            .as_ref()
+            .map_or_else(String::new, stream_url),
+        protocol: session.protocol,
+        role: role_label(activity.role),
+        agent: activity.agent,
+        since: unix_ms(session.since_wallclock),
+        kbps: kbps.recv_30s.saturating_add(kbps.send_30s),
+    }
 }
 
 /// One client
@@ -186,7 +205,6 @@ fn find(shared: &Shared, id: &str) -> Result<Arc<Session>, Failure> {
 fn client(shared: &Shared, session: &Session, now: Instant) -> Client {
     let activity = session.activity();
     let key = activity.stream.as_ref();
-    let since = session.since_wallclock.duration_since(UNIX_EPOCH);
     let alive = now.saturating_duration_since(session.since);
     Client {
         id: session.id.to_string(),
@@ -208,9 +226,7 @@ fn client(shared: &Shared, session: &Session, now: Instant) -> Client {
         protocol: session.protocol,
         role: role_label(activity.role),
         agent: activity.agent,
-        since_ms: since.map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        }),
+        since_ms: unix_ms(session.since_wallclock),
     }
 }
 
@@ -221,6 +237,10 @@ fn kind(protocol: &str, role: SessionRole) -> &'static str {
         ("rtmp", SessionRole::Publisher) => "fmle-publish",
         ("http-flv", SessionRole::Player) => "flv-play",
         ("http-flv", SessionRole::Publisher) => "flv-publish",
+        ("http-ts", SessionRole::Player) => "ts-play",
+        ("http-ts", SessionRole::Publisher) => "ts-publish",
+        ("hls", SessionRole::Player) => "hls-play",
+        ("dash", SessionRole::Player) => "dash-play",
         _ => "Unknown",
     }
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_hub::{Hub, SessionRole};
-use weir_media::{SessionId, StreamKey};
+use weir_hub::{Hub, SessionRole, TrackSnapshot};
+use weir_media::{SessionId, StreamKey, TrackId};
 
 use super::machine::CpuTime;
 
@@ -63,9 +63,44 @@ pub(super) struct Rates {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<SessionId, Window<Bytes>>,
-    streams: HashMap<StreamKey, Window<Bytes>>,
+    streams: HashMap<StreamKey, StreamWindows>,
     process: Window<Duration>,
     machine: Window<CpuTime>,
+}
+
+/// Samples of a stream and of its tracks.
+#[derive(Debug)]
+struct StreamWindows {
+    whole: Window<Bytes>,
+    tracks: Vec<(TrackId, Window<Bytes>)>,
+}
+
+impl StreamWindows {
+    fn beginning(at: Instant) -> Self {
+        Self {
+            whole: Window::beginning(at, Bytes::default()),
+            tracks: Vec::new(),
+        }
+    }
+
+    /// Takes a sample of each track there is; what is not there any more is forgotten.
+    fn push_tracks(&mut self, now: Instant, since: Instant, tracks: &[TrackSnapshot]) {
+        let mut known = std::mem::take(&mut self.tracks);
+        for track in tracks {
+            let bytes = Bytes {
+                received: track.bytes,
+                sent: 0,
+            };
+            let place = known.iter().position(|(id, _)| *id == track.track);
+            let window = place.map(|place| known.swap_remove(place).1);
+            // another publisher counts from zero
+            let window =
+                window.filter(|window| window.newest().unwrap_or_default().received <= track.bytes);
+            let mut window = window.unwrap_or_else(|| Window::beginning(since, Bytes::default()));
+            window.push(now, bytes);
+            self.tracks.push((track.track, window));
+        }
+    }
 }
 
 /// Totals of a connection or a stream.
@@ -168,17 +203,19 @@ impl Rates {
         }
         let mut known = std::mem::take(&mut inner.streams);
         for stream in streams {
-            let mut window = known.remove(&stream.key).unwrap_or_else(|| {
-                let since = stream.uptime.and_then(|uptime| now.checked_sub(uptime));
-                Window::beginning(since.unwrap_or(now), Bytes::default())
-            });
-            let before = window.newest().unwrap_or_default().sent;
+            let since = stream.uptime.and_then(|uptime| now.checked_sub(uptime));
+            let since = since.unwrap_or(now);
+            let mut windows = known
+                .remove(&stream.key)
+                .unwrap_or_else(|| StreamWindows::beginning(since));
+            let before = windows.whole.newest().unwrap_or_default().sent;
             let bytes = Bytes {
                 received: stream.bytes_in,
                 sent: before + sent.get(&stream.key).copied().unwrap_or(0),
             };
-            window.push(now, bytes);
-            inner.streams.insert(stream.key, window);
+            windows.whole.push(now, bytes);
+            windows.push_tracks(now, since, &stream.tracks);
+            inner.streams.insert(stream.key, windows);
         }
     }
 
@@ -197,10 +234,19 @@ impl Rates {
         inner
             .streams
             .get(key)
-            .map_or_else(StreamTraffic::default, |window| StreamTraffic {
-                sent: window.newest().unwrap_or_default().sent,
-                kbps: window.kbps(),
+            .map_or_else(StreamTraffic::default, |windows| StreamTraffic {
+                sent: windows.whole.newest().unwrap_or_default().sent,
+                kbps: windows.whole.kbps(),
             })
+    }
+
+    /// The rate at which a track of a stream is received, in kilobits a second; zero before its first sample.
+    pub(super) fn track(&self, key: &StreamKey, track: TrackId) -> u64 {
+        let inner = self.inner.lock();
+        let windows = inner.streams.get(key);
+        let tracks = windows.map_or(&[][..], |windows| &windows.tracks);
+        let found = tracks.iter().find(|(id, _)| *id == track);
+        found.map_or(0, |(_, window)| window.kbps().recv_30s)
     }
 
     /// CPU time of the process a second, in seconds: 0.5 is half a core, 2 are two cores.
@@ -304,6 +350,40 @@ mod tests {
         assert_eq!(rates.session(first.id), Kbps::default());
         drop(publication);
         assert_eq!(rates.inner.lock().sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_track_has_a_rate_of_its_own_that_begins_anew_with_its_publisher() {
+        use weir_media::{AudioCodec, Codec, Frame, Role, Timestamp};
+        let (hub, rates, start) = (hub(), Rates::default(), clock::now());
+        let key = key("a");
+        let peer = "127.0.0.1:9".parse().unwrap();
+        let publish = |at: Instant, bytes: usize| {
+            let session = hub.sessions().open("rtmp", peer, at, UNIX_EPOCH);
+            let mut publisher = hub.publish(at, &key, &session).unwrap();
+            let frame = Frame {
+                track: TrackId::AUDIO,
+                codec: Codec::Audio(AudioCodec::Aac),
+                role: Role::Delta,
+                dts: Timestamp::ZERO,
+                composition: Timestamp::ZERO,
+                packet: vec![0; bytes].into(),
+                payload_at: 2,
+            };
+            publisher.push(at, frame).unwrap();
+            publisher
+        };
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let sample = |seconds| rates.sample(at(seconds), &hub, Duration::ZERO, CpuTime::default());
+        let first = publish(start, 5_000);
+        assert_eq!(rates.track(&key, TrackId::AUDIO), 0);
+        sample(5);
+        assert_eq!(rates.track(&key, TrackId::AUDIO), 8);
+        assert_eq!(rates.track(&key, TrackId::VIDEO), 0);
+        drop(first);
+        let _second = publish(at(6), 1_000);
+        sample(7);
+        assert_eq!(rates.track(&key, TrackId::AUDIO), 8);
     }
 
     #[test]

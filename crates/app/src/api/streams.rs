@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -15,6 +16,7 @@ use weir_media::{Codec, Media, StreamKey};
 use weir_net::clock;
 
 use super::Shared;
+use super::about::{millis, unix_ms};
 use super::answer::{ErrorBody, Failure, Head};
 use super::identity::{stream_id, vhost_id};
 use super::page::Page;
@@ -80,10 +82,44 @@ pub(super) struct Track {
     index: u8,
     /// Name of the codec; empty while it is not known.
     codec: String,
+    /// Profile as the codec's standard names it; empty when the header does not say.
+    profile: String,
+    /// Level as the codec's standard writes it; empty when the header does not say, and for sound.
+    level: String,
+    /// Width of the picture in pixels; 0 when the header does not say, and for sound.
+    width: u32,
+    /// Height of the picture in pixels; 0 when the header does not say, and for sound.
+    height: u32,
+    /// Samples a second; 0 when the header does not say, and for pictures.
+    sample_rate: u32,
+    /// Number of channels; 0 when the header does not say, and for pictures.
+    channels: u16,
+    /// Kilobits a second received over the last 30 seconds.
+    kbps: u64,
+    /// Frames a second, measured; null before there were two.
+    frame_rate: Option<f64>,
     /// Frames received.
     frames: u64,
     /// Bytes received.
     bytes: u64,
+}
+
+/// The connection that publishes a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StreamPublisher {
+    /// Its id, as in the list of clients.
+    #[schema(example = "1tq5p0ao3k")]
+    id: String,
+    /// Address of the other end, without its port.
+    #[schema(example = "192.0.2.7")]
+    ip: String,
+    /// Its protocol.
+    #[schema(example = "rtmp")]
+    protocol: &'static str,
+    /// The software at the other end, as it names itself; empty when it does not.
+    agent: String,
+    /// When it connected, in milliseconds since 1970 UTC.
+    since: u64,
 }
 
 /// A stream.
@@ -124,8 +160,24 @@ pub(super) struct Stream {
     video: Option<Video>,
     /// The default audio track; null when there is none.
     audio: Option<Audio>,
-    /// Viewers now.
-    viewers: u64,
+    /// Viewers now, by protocol; a protocol without any is left out.
+    #[schema(example = json!({"rtmp": 2, "http-flv": 1}))]
+    viewers: BTreeMap<&'static str, u64>,
+    /// Viewers now, of all protocols.
+    viewers_total: u64,
+    /// Who publishes it; null when nobody does.
+    publisher: Option<StreamPublisher>,
+    /// Media time between the last two key frames, in milliseconds; null before there were two.
+    gop_ms: Option<u64>,
+    /// Pictures a second, measured; null before there were two.
+    frame_rate: Option<f64>,
+    /// What was lost or mended since the stream is there, by cause: `viewer_skipped`, `viewer_disconnected`, `time_held`,
+    /// `time_jump`, `before_key`.
+    #[schema(example = json!({"viewer_skipped": 0, "time_jump": 1}))]
+    drops: BTreeMap<&'static str, u64>,
+    /// How far the viewer that is furthest behind is behind live, in milliseconds; null when nobody watches. Viewers of
+    /// segments choose their place themselves, and do not count.
+    lag_ms: Option<u64>,
     /// How long it has been published, in milliseconds; null when nobody publishes it.
     uptime_ms: Option<u64>,
     /// All tracks seen since it was published.
@@ -162,7 +214,7 @@ pub(super) struct OneStream {
 /// Whether HLS is served.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Hls {
-    /// Always false.
+    /// Whether it is.
     enabled: bool,
 }
 
@@ -265,6 +317,7 @@ pub(super) async fn one_vhost(
 )]
 pub(super) async fn list_streams(State(shared): State<Arc<Shared>>, page: Page) -> Json<Streams> {
     let all = shared.origin().hub().snapshot(clock::now());
+    let players = shared.origin().hub().sessions().players();
     let start = page.start();
     Json(Streams {
         head: shared.head(),
@@ -274,7 +327,7 @@ pub(super) async fn list_streams(State(shared): State<Arc<Shared>>, page: Page) 
             .iter()
             .skip(start)
             .take(page.count())
-            .map(|snapshot| stream(&shared, snapshot))
+            .map(|snapshot| stream(&shared, snapshot, players.get(&snapshot.key)))
             .collect(),
     })
 }
@@ -300,9 +353,10 @@ pub(super) async fn one_stream(
     let all = shared.origin().hub().snapshot(clock::now());
     let snapshot = all.iter().find(|snapshot| stream_id(&snapshot.key) == id);
     let snapshot = snapshot.ok_or_else(Failure::no_stream)?;
+    let players = shared.origin().hub().sessions().players();
     Ok(Json(OneStream {
         head: shared.head(),
-        stream: stream(&shared, snapshot),
+        stream: stream(&shared, snapshot, players.get(&snapshot.key)),
     }))
 }
 
@@ -329,17 +383,20 @@ pub(super) fn stream_url(key: &StreamKey) -> String {
 
 fn vhosts(shared: &Shared) -> Vec<Vhost> {
     let mut vhosts = BTreeMap::new();
-    let configured = shared.reloader.current().stream.vhosts;
+    let config = shared.reloader.current();
+    let (configured, hls) = (config.stream.vhosts, config.hls.enabled);
     for name in configured.iter().map(String::as_str).chain([DEFAULT_VHOST]) {
-        vhosts.insert(name.to_owned(), empty_vhost(name));
+        vhosts.insert(name.to_owned(), empty_vhost(name, hls));
     }
+    let players = shared.origin().hub().sessions().players();
     for stream in shared.origin().hub().snapshot(clock::now()) {
         let name = stream.key.vhost();
         let vhost = vhosts
             .entry(name.to_owned())
-            .or_insert_with(|| empty_vhost(name));
+            .or_insert_with(|| empty_vhost(name, hls));
         let traffic = shared.rates.stream(&stream.key);
-        vhost.clients += clients(&stream);
+        let viewers = players.get(&stream.key).map_or(0, total);
+        vhost.clients += viewers + u64::from(stream.publisher.is_some());
         vhost.streams += u64::from(stream.publisher.is_some());
         vhost.send_bytes += traffic.sent;
         vhost.recv_bytes += stream.bytes_in;
@@ -348,7 +405,7 @@ fn vhosts(shared: &Shared) -> Vec<Vhost> {
     vhosts.into_values().collect()
 }
 
-fn empty_vhost(name: &str) -> Vhost {
+fn empty_vhost(name: &str, hls: bool) -> Vhost {
     Vhost {
         id: vhost_id(name),
         name: name.to_owned(),
@@ -358,18 +415,41 @@ fn empty_vhost(name: &str) -> Vhost {
         send_bytes: 0,
         recv_bytes: 0,
         kbps: Kbps::default(),
-        hls: Hls { enabled: false },
+        hls: Hls { enabled: hls },
     }
 }
 
-fn clients(stream: &StreamSnapshot) -> u64 {
-    stream.viewers + u64::from(stream.publisher.is_some())
+/// Players of all protocols.
+fn total(players: &BTreeMap<&'static str, u64>) -> u64 {
+    players.values().sum()
 }
 
-fn stream(shared: &Shared, stream: &StreamSnapshot) -> Stream {
+fn publisher(shared: &Shared, stream: &StreamSnapshot) -> Option<StreamPublisher> {
+    let session = shared.origin().hub().sessions().find(stream.publisher?)?;
+    Some(StreamPublisher {
+        id: session.id.to_string(),
+        ip: session.peer.ip().to_canonical().to_string(),
+        protocol: session.protocol,
+        agent: session.activity().agent,
+        since: unix_ms(session.since_wallclock),
+    })
+}
+
+/// Frames a second, with the digits that mean something.
+fn per_second(interval: Option<Duration>) -> Option<f64> {
+    let seconds = interval?.as_secs_f64();
+    (seconds > 0.0).then(|| (100.0 / seconds).round() / 100.0)
+}
+
+fn stream(
+    shared: &Shared,
+    stream: &StreamSnapshot,
+    players: Option<&BTreeMap<&'static str, u64>>,
+) -> Stream {
     let key = &stream.key;
     let traffic = shared.rates.stream(key);
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let rhythm = stream.rhythm();
+    let viewers_total = players.map_or(0, total);
     Stream {
         id: stream_id(key),
         name: key.name().to_owned(),
@@ -378,7 +458,7 @@ fn stream(shared: &Shared, stream: &StreamSnapshot) -> Stream {
         tc_url: tc_url(key, shared.rtmp_port),
         url: stream_url(key),
         live_ms: now_ms(),
-        clients: clients(stream),
+        clients: viewers_total + u64::from(stream.publisher.is_some()),
         frames: stream.frames_in,
         send_bytes: traffic.sent,
         recv_bytes: stream.bytes_in,
@@ -389,9 +469,23 @@ fn stream(shared: &Shared, stream: &StreamSnapshot) -> Stream {
         },
         video: default_track(stream, Media::Video).map(video),
         audio: default_track(stream, Media::Audio).map(audio),
-        viewers: stream.viewers,
+        viewers: players.cloned().unwrap_or_default(),
+        viewers_total,
+        publisher: publisher(shared, stream),
+        gop_ms: rhythm.gop.map(millis),
+        frame_rate: per_second(rhythm.frame_interval),
+        drops: stream
+            .drops
+            .iter()
+            .map(|(cause, count)| (cause.label(), *count))
+            .collect(),
+        lag_ms: stream.lag.map(millis),
         uptime_ms: stream.uptime.map(millis),
-        tracks: stream.tracks.iter().map(track).collect(),
+        tracks: stream
+            .tracks
+            .iter()
+            .map(|one| track(one, shared.rates.track(key, one.track)))
+            .collect(),
         gop_cache_bytes: stream.gop_bytes as u64,
         gop_cache_ms: millis(stream.gop_duration),
         log_bytes: stream.log_bytes as u64,
@@ -435,7 +529,10 @@ fn audio(track: &TrackSnapshot) -> Audio {
     }
 }
 
-fn track(track: &TrackSnapshot) -> Track {
+fn track(track: &TrackSnapshot, kbps: u64) -> Track {
+    let info = track.info.as_ref();
+    let video = info.and_then(|info| info.video.clone()).unwrap_or_default();
+    let audio = info.and_then(|info| info.audio.clone()).unwrap_or_default();
     Track {
         media: match track.track.media {
             Media::Video => "video",
@@ -447,6 +544,14 @@ fn track(track: &TrackSnapshot) -> Track {
             Media::Data => Codec::Script.to_string(),
             Media::Video | Media::Audio => codec(track),
         },
+        profile: video.profile.or(audio.profile).unwrap_or_default(),
+        level: video.level.unwrap_or_default(),
+        width: video.width,
+        height: video.height,
+        sample_rate: audio.sample_rate,
+        channels: audio.channels,
+        kbps,
+        frame_rate: per_second(track.rhythm().frame_interval),
         frames: track.frames,
         bytes: track.bytes,
     }

@@ -12,9 +12,15 @@ fn bench() -> clap::Command {
         .arg(Arg::new("viewers").long("viewers"))
 }
 
+fn top() -> clap::Command {
+    clap::Command::new("view")
+        .about("Show a server live")
+        .arg(Arg::new("api").long("api"))
+}
+
 fn parsed(line: &str) -> Result<Command, clap::Error> {
     let words = std::iter::once("weir").chain(line.split_whitespace());
-    parse(words, bench())
+    parse(words, bench(), top())
 }
 
 fn origin(line: &str) -> Settings {
@@ -42,7 +48,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 
 #[test]
 fn the_definition_is_sound() {
-    command(bench()).debug_assert();
+    command(bench(), top()).debug_assert();
 }
 
 #[test]
@@ -179,6 +185,15 @@ fn relay_takes_two_addresses_and_hides_their_secrets() {
     refused("relay rtmp:///live/s rtmp://b/l/s");
     refused("relay rtmp://a/l/s rtmp://b/l/s --retry-max-delay 5");
     refused("relay rtmp://a/l/s rtmp://b/l/s --rtmp-listen [::]:1");
+}
+
+#[test]
+fn top_keeps_its_own_arguments() {
+    let Ok(Command::Top(matches)) = parsed("top --api http://h") else {
+        panic!("weir top is no command");
+    };
+    let api = matches.get_one::<String>("api");
+    assert_eq!(api.map(String::as_str), Some("http://h"));
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Proxy {
     pub static_files: PathBuf,
     /// Value of `Access-Control-Allow-Origin`.
     pub cors_origin: CorsOrigin,
+    /// Whether the console and the API are served on the HTTP addresses too.
+    pub console: bool,
     /// Bearer token of the system listener; empty asks for none.
     pub token: Secret,
     /// Who may register; empty is anybody.
@@ -155,6 +157,7 @@ impl Default for Proxy {
             tls_key: PathBuf::new(),
             static_files: PathBuf::new(),
             cors_origin: CorsOrigin::default(),
+            console: true,
             token: Secret::default(),
             register_from: Networks::default(),
             register_peer_address: false,

@@ -185,7 +185,8 @@ pub static KEYS: &[Key] = keys! {
         "A key frame is one message: 8MiB is one second of 64 Mbit/s. The memory of a connection is bounded by it.";
 
     http.listen, RESTART, ANY,
-        "Addresses for HTTP-FLV, one or a list; an empty list, or off in a flag or variable, is no HTTP.", "";
+        "Addresses for HTTP streams, HLS, DASH and the console; an empty list, or off in a flag or variable, is no HTTP.",
+        "One or a list.";
     http.cors_origin, RESTART, ANY,
         "Which web pages may read streams: \"*\" is all, or one origin, or \"\" for none but our own.", "";
     http.request_timeout, LIVE, SECOND..=5 * MINUTE,
@@ -195,6 +196,61 @@ pub static KEYS: &[Key] = keys! {
         "Largest request head; a larger one is answered with 431.", "";
     http.publish, RESTART, ANY,
         "Whether streams may be published by HTTP POST.", "";
+    http.console, RESTART, ANY,
+        "Whether the console at /console/ and the admin API at /api/ are served on the HTTP addresses too.",
+        "Without api.token they answer only browsers on this machine: by a loopback address, and not through a proxy \
+         that says so. A proxy on this machine that hides who asks needs api.token.";
+
+    hls.enabled, RESTART, ANY,
+        "Whether streams are served as HLS, at /app/stream.m3u8.", "";
+    hls.segment, RESTART, SECOND..=30 * SECOND,
+        "Length of a segment: it ends with the first key frame after this long.",
+        "Players without low latency are some three segments behind; shorter ones cost more requests. It does nothing \
+         below the distance of key frames.";
+    hls.part, RESTART, 100..=2 * SECOND,
+        "Longest part of a segment, which low-latency players fetch one by one.",
+        "They are about three parts behind, and ask as often as there are parts: 200ms is 5 requests a second.";
+    hls.low_latency, RESTART, ANY,
+        "Whether playlists name parts, and can be waited for.",
+        "Players that do not know low latency do not see it.";
+    hls.window, RESTART, 6 * SECOND..=HOUR,
+        "How much of the past a live playlist covers.",
+        "Players pause and go back within it; it is held in memory, up to hls.max_size.";
+    hls.max_size, RESTART, MIB..=64 * GIB,
+        "Most memory for the segments of one stream.",
+        "64MiB are 30s of 17 Mbit/s. The oldest segments go first, so a stream of more bits has a shorter window.";
+    hls.longest_segment, RESTART, SECOND..=MINUTE,
+        "A segment is cut here also where there is no key frame.",
+        "Players join such a stream later, but it plays. Encoders send a key frame every 10s at the latest.";
+    hls.playlist, RESTART, ANY,
+        "What playlists keep: live is hls.window, event is everything since the beginning that hls.max_size holds.", "";
+    hls.container, RESTART, ANY,
+        "What the playlist of a stream leads to: fmp4 with parts, or ts for old players.",
+        "Both are always there, as stream-av.m3u8 and stream-ts.m3u8.";
+    hls.renditions, RESTART, ANY,
+        "Whether sound is in the same segments as pictures, or in segments of its own.",
+        "muxed halves the requests; separate is what CMAF asks for, and lets players switch sound off.";
+    hls.when, RESTART, ANY,
+        "From when on segments are made: watched is from the first request on, always from the first frame on.",
+        "With always the first viewer need not wait for segments, and every stream costs memory and CPU.";
+    hls.idle, RESTART, SECOND..=HOUR,
+        "With hls.when watched, how long after the last request segments are still made.", "";
+    hls.encryption, RESTART, ANY,
+        "Whether segments are encrypted: none, or aes-128 over whole segments.",
+        "aes-128 leaves no parts, and no DASH. Whoever may have the playlist gets the key with it.";
+    hls.key_rotation, RESTART, MINUTE..=DAY,
+        "How long one key of hls.encryption is used.", "";
+    hls.folder, RESTART, ANY,
+        "Where complete segments are written too, so that a process that begins later goes on with them.",
+        "Players then notice no more of a restart than a discontinuity. Empty writes nothing.";
+
+    dash.enabled, RESTART, ANY,
+        "Whether streams are served as MPEG-DASH, at /app/stream.mpd.", "";
+
+    ts.udp_listen, RESTART, ANY,
+        "Addresses where MPEG-TS comes in by UDP, with or without RTP, each with the stream that it is.",
+        "Such as \"0.0.0.0:5000=live/camera\"; a multicast address is joined. Whoever sends first publishes, and others \
+         are not heard until it is silent for rtmp.publish_idle_timeout.";
 
     api.listen, RESTART, ANY,
         "Addresses for the admin API, one or a list; an empty list, or off in a flag or variable, is no API.",
@@ -303,6 +359,10 @@ pub static KEYS: &[Key] = keys! {
         "Folder of files that are served over HTTP where no stream is asked for; empty serves none.", "";
     proxy.cors_origin, LIVE, ANY,
         "Which web pages may read streams: \"*\" is all, or one origin, or \"\" for none but our own.", "";
+    proxy.console, RESTART, ANY,
+        "Whether the console at /console/ and this proxy's API at /api/ are served on the HTTP addresses too.",
+        "Without proxy.token they answer only browsers on this machine: by a loopback address, and not through another \
+         proxy that says so.";
     proxy.token, LIVE, ANY,
         "Secret that callers of the system listener send as \"Authorization: Bearer …\"; empty asks for none.",
         "Better given as a variable: the flags of a process can be read by every user of the machine.";

@@ -193,6 +193,20 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// This configuration with the values of `new`, and their origins, for every key that a reload applies.
+    pub fn with_live(&self, new: &Self) -> Self {
+        let live = |(key, _): &&(&'static Key, Origin)| key.live;
+        let fixed = self.origins.iter().filter(|one| !live(one));
+        let origins = fixed.chain(new.origins.iter().filter(live)).cloned();
+        Self {
+            config: self.config.with_live(&new.config),
+            warnings: new.warnings.clone(),
+            origins: origins.collect(),
+        }
+    }
+}
+
 impl Config {
     /// Makes a configuration of `sources`.
     ///

@@ -11,7 +11,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::suggest::nearest;
 use super::value::{Choice, CorsOrigin, Filter, Latency, Secret, Size};
-use super::{Color, Format, HandOver, KeyForm, PublishConflict, Routing, SlowViewer, Start, State};
+use super::{
+    Color, Encryption, Format, HandOver, HlsContainer, HlsPlaylist, HlsWhen, KeyForm,
+    PublishConflict, Renditions, Routing, SlowViewer, Start, State,
+};
 
 /// A value as it was found. Flags and variables are always `Text`; lists in them are separated by commas.
 #[derive(Debug, Clone, PartialEq)]
@@ -370,6 +373,11 @@ choice_settings! {
     Start = "WHERE",
     SlowViewer = "POLICY",
     PublishConflict = "POLICY",
+    HlsPlaylist = "KIND",
+    HlsContainer = "FORMAT",
+    Renditions = "HOW",
+    HlsWhen = "WHEN",
+    Encryption = "METHOD",
     State = "STORE",
     HandOver = "FORM",
     KeyForm = "FORM",

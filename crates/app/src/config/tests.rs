@@ -1,5 +1,7 @@
 //! From sources to a configuration.
 //!
+//! With the variable `WEIR_TEST_BLESS` set, the sample file is written instead of compared.
+//!
 //! Owns: the tests of each key in each source, of which source wins, of the sample file, of every complaint, and of a
 //! reload. Does not: test command lines; `cli` does. One file over 600 lines because the table of keys is its one subject.
 
@@ -29,6 +31,27 @@ const VALUES: &[(&str, [&str; 2])] = &[
     ("http.request_timeout", ["5s", "6s"]),
     ("http.max_head_size", ["8KiB", "64 KiB"]),
     ("http.publish", ["false", "true"]),
+    ("http.console", ["false", "true"]),
+    ("hls.enabled", ["false", "true"]),
+    ("hls.segment", ["1s", "6s"]),
+    ("hls.part", ["100ms", "1s"]),
+    ("hls.low_latency", ["false", "true"]),
+    ("hls.window", ["6s", "1h"]),
+    ("hls.max_size", ["1MiB", "1GiB"]),
+    ("hls.longest_segment", ["12s", "20s"]),
+    ("hls.playlist", ["event", "live"]),
+    ("hls.container", ["ts", "fmp4"]),
+    ("hls.renditions", ["separate", "muxed"]),
+    ("hls.when", ["always", "watched"]),
+    ("hls.idle", ["10s", "5m"]),
+    ("hls.encryption", ["aes-128", "none"]),
+    ("hls.key_rotation", ["1m", "1h"]),
+    ("hls.folder", ["/var/lib/weir", "segments"]),
+    ("dash.enabled", ["false", "true"]),
+    (
+        "ts.udp_listen",
+        ["0.0.0.0:5000=live/x", "239.0.0.1:5000=live/x"],
+    ),
     ("api.listen", ["[::1]:1985", "127.0.0.2:1985"]),
     ("api.token", ["swordfish-1", "swordfish-2"]),
     ("stream.gop_cache", ["false", "true"]),
@@ -78,6 +101,7 @@ const VALUES: &[(&str, [&str; 2])] = &[
     ("proxy.tls_key", ["/etc/weir/key.pem", "c.pem"]),
     ("proxy.static_files", ["/srv/www", "www"]),
     ("proxy.cors_origin", ["https://example.com", "null"]),
+    ("proxy.console", ["false", "true"]),
     ("proxy.token", ["swordfish-1", "swordfish-2"]),
     ("proxy.register_from", ["10.0.0.0/8", "10.1.2.3,fd00::/8"]),
     ("proxy.register_peer_address", ["true", "false"]),
@@ -279,10 +303,14 @@ fn every_value_is_read_back_from_its_own_toml() {
 #[test]
 fn the_sample_file_is_the_table_and_has_the_defaults() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weir.toml");
+    if std::env::var_os("WEIR_TEST_BLESS").is_some() {
+        std::fs::write(path, sample()).unwrap();
+    }
     let committed = std::fs::read_to_string(path).unwrap();
     assert!(
         committed == sample(),
-        "weir.toml is not what the table of keys makes: weir check --defaults > weir.toml"
+        "weir.toml is not what the table of keys makes: run this test with WEIR_TEST_BLESS=1, or \
+         weir check --defaults > weir.toml"
     );
     let loaded = Config::load(&file(&committed)).unwrap();
     assert_eq!(loaded.config, Config::default());
@@ -767,6 +795,25 @@ fn one_address_cannot_have_two_listeners() {
 }
 
 #[test]
+fn segments_parts_and_the_window_fit_into_each_other() {
+    let told = |items: &[(&str, &str)]| problems(&flags(items));
+    assert_eq!(
+        told(&[("hls-segment", "1s"), ("hls-part", "2s")]),
+        ["--hls-part: it is longer than hls.segment"]
+    );
+    assert_eq!(
+        told(&[("hls-segment", "4s"), ("hls-longest-segment", "3s")]),
+        ["--hls-longest-segment: it is shorter than hls.segment"]
+    );
+    // the default is at fault here, and the message names both keys
+    let all = told(&[("hls-segment", "11s")]);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all[1].contains("hls.window: it is shorter than 3 times hls.segment"));
+    assert!(Config::load(&flags(&[("hls-segment", "10s")])).is_ok());
+    assert!(Config::load(&flags(&[("hls-segment", "2s"), ("hls-window", "6s")])).is_ok());
+}
+
+#[test]
 fn a_reload_tells_what_changes_and_what_waits_for_a_restart() {
     let old = Config::default();
     let sources = flags(&[
@@ -797,6 +844,25 @@ fn a_reload_tells_what_changes_and_what_waits_for_a_restart() {
     assert_eq!(left.len(), 1);
     assert_eq!(running.stream.grace, Duration::from_secs(30));
     assert_eq!(running.rtmp.listen, old.rtmp.listen);
+}
+
+#[test]
+fn a_reload_keeps_the_origins_of_what_it_does_not_change() {
+    let load = |text: &str| Config::load(&file(text)).unwrap();
+    let old = load("[stream]\ngrace = '1s'\n[rtmp]\nchunk_size = 4096\n");
+    let new = load("[limits]\nsessions = 7\n");
+    let merged = old.with_live(&new);
+    assert_eq!(merged.config, old.config.with_live(&new.config));
+    // live, and not set any more; not live, and still in force; live, and set now
+    assert_eq!(*merged.origin_of("stream.grace"), Origin::Default);
+    assert_eq!(
+        merged.origin_of("rtmp.chunk_size").to_string(),
+        "weir.toml:4"
+    );
+    assert_eq!(
+        merged.origin_of("limits.sessions").to_string(),
+        "weir.toml:2"
+    );
 }
 
 #[test]

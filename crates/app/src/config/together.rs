@@ -14,6 +14,7 @@ pub(super) fn check(loader: &mut Loader, role: Role) {
     if role != Role::Proxy {
         origin_listeners(loader);
         admin_api(loader);
+        segments(loader);
     }
     if role != Role::Origin {
         proxy_listeners(loader);
@@ -80,6 +81,26 @@ fn admin_api(loader: &mut Loader) {
         loader.wrong_key("api.listen", message);
     }
 }
+
+/// Segments and what is made of them must fit into each other.
+fn segments(loader: &mut Loader) {
+    let hls = &loader.config.hls;
+    let (part, segment, longest, window) = (hls.part, hls.segment, hls.longest_segment, hls.window);
+    if part > segment {
+        loader.wrong_key("hls.part", "it is longer than hls.segment");
+    }
+    if longest < segment {
+        loader.wrong_key("hls.longest_segment", "it is shorter than hls.segment");
+    }
+    // RFC 8216, section 6.2.2: a playlist that slides covers three target durations
+    if window < segment * LEAST_SEGMENTS {
+        let message = format!("it is shorter than {LEAST_SEGMENTS} times hls.segment");
+        loader.wrong_key("hls.window", message);
+    }
+}
+
+/// Segments in the shortest playlist.
+const LEAST_SEGMENTS: u32 = 3;
 
 fn tls(loader: &mut Loader) {
     let proxy = &loader.config.proxy;

@@ -222,6 +222,56 @@ choice! {
 }
 
 choice! {
+    /// What a playlist of HLS keeps.
+    HlsPlaylist {
+        /// A window that slides.
+        Live = "live",
+        /// Everything since the beginning, as far as memory allows.
+        Event = "event",
+    }
+}
+
+choice! {
+    /// What a stream's own playlist of HLS leads to.
+    HlsContainer {
+        /// Fragmented MP4.
+        Fmp4 = "fmp4",
+        /// MPEG-TS.
+        Ts = "ts",
+    }
+}
+
+choice! {
+    /// How sound is offered beside pictures.
+    Renditions {
+        /// In the same segments.
+        Muxed = "muxed",
+        /// As a rendition of its own.
+        Separate = "separate",
+    }
+}
+
+choice! {
+    /// From when on segments of a stream are made.
+    HlsWhen {
+        /// From the first request on.
+        Watched = "watched",
+        /// From the first frame on.
+        Always = "always",
+    }
+}
+
+choice! {
+    /// Whether segments are encrypted.
+    Encryption {
+        /// They are not.
+        None = "none",
+        /// AES-128 in CBC mode over whole segments.
+        Aes128 = "aes-128",
+    }
+}
+
+choice! {
     /// Where a cluster keeps what its proxies share.
     State {
         /// In this process: there is one proxy.

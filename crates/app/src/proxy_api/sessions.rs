@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::UNIX_EPOCH;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,8 +12,9 @@ use utoipa::ToSchema;
 use weir_proxy::sessions::Session;
 
 use super::ProxyApi;
+use crate::api::about::unix_ms;
 use crate::api::answer::{ErrorBody, Failure, Head};
-use crate::api::page::Page;
+use crate::api::page::{Entry, Listing};
 
 /// A connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,45 +56,62 @@ pub(super) struct ProxySession {
 pub(super) struct ProxySessions {
     #[serde(flatten)]
     head: Head,
-    /// Sessions in the whole list.
+    /// Sessions that were found: all, unless the request has a search.
     total: usize,
     /// Sessions left out before this page.
     start: usize,
-    /// Sessions of this page, oldest first.
+    /// Sessions of this page.
     sessions: Vec<ProxySession>,
 }
 
 /// List sessions
 ///
-/// The connections through this proxy, oldest first.
+/// The connections through this proxy, oldest first unless another order is asked for. A proxy takes no rates of them:
+/// `kbps` orders by bytes.
 #[utoipa::path(
     operation_id = "listSessions",
-    get, path = "/api/v1/sessions", tag = "sessions", params(Page),
+    get, path = "/api/v1/sessions", tag = "sessions", params(Listing),
     responses(
         (status = 200, description = "A page of the list", body = ProxySessions),
-        (status = 400, description = "start or count is no number", body = ErrorBody),
+        (status = 400, description = "start or count is no number, or sort or order no word of theirs", body = ErrorBody),
         (status = 401, description = "The token is missing or wrong", body = ErrorBody),
         (status = 403, description = "Refused without a token", body = ErrorBody),
     )
 )]
 pub(super) async fn list(
     State(api): State<Arc<ProxyApi>>,
-    page: Page,
+    listing: Listing,
 ) -> Result<Json<ProxySessions>, Failure> {
-    let all = api.sessions.list();
-    let start = page.start();
-    let shown = all.iter().skip(start).take(page.count());
+    let (total, shown) = listing.pick(api.sessions.list(), |session| entry(session));
     Ok(Json(ProxySessions {
         head: api.head(),
-        total: all.len(),
-        start,
-        sessions: shown.map(|session| view(session)).collect(),
+        total,
+        start: listing.start(),
+        sessions: shown.iter().map(|session| view(session)).collect(),
     }))
+}
+
+/// What a session is found and ordered by.
+fn entry(session: &Session) -> Entry {
+    let about = session.about();
+    let stream = about.stream.map(|stream| stream.to_string());
+    let (up, down) = (&session.up, &session.down);
+    Entry {
+        id: session.id.to_string(),
+        ip: Some(session.client.ip().to_canonical()),
+        stream: stream.unwrap_or_default(),
+        protocol: session.protocol,
+        role: about.role.name(),
+        agent: about.node.map_or_else(String::new, |node| node.to_string()),
+        since: unix_ms(session.since),
+        kbps: up
+            .load(Ordering::Relaxed)
+            .saturating_add(down.load(Ordering::Relaxed)),
+    }
 }
 
 fn view(session: &Session) -> ProxySession {
     let about = session.about();
-    let since = session.since.duration_since(UNIX_EPOCH).unwrap_or_default();
     ProxySession {
         id: session.id.to_string(),
         protocol: session.protocol,
@@ -107,6 +124,6 @@ fn view(session: &Session) -> ProxySession {
         recv_bytes: session.up.load(Ordering::Relaxed),
         send_bytes: session.down.load(Ordering::Relaxed),
         alive: session.age().as_millis() as f64 / 1000.0,
-        since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        since_ms: unix_ms(session.since),
     }
 }

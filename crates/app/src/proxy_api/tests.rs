@@ -33,6 +33,29 @@ struct Proxy {
     api: Arc<ProxyApi>,
 }
 
+fn common() -> Common {
+    let loaded = || {
+        let sources = crate::config::Sources {
+            role: crate::config::Role::Proxy,
+            ..Default::default()
+        };
+        crate::config::Config::load(&sources).unwrap()
+    };
+    let identity = Identity::new(&[], clock::wallclock());
+    let listening = [crate::origin::Listening {
+        key: "proxy.http_listen",
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 18080)),
+    }];
+    let ring = crate::log::Ring::default();
+    Common::new(
+        crate::config::Role::Proxy,
+        identity,
+        ring,
+        &listening,
+        loaded,
+    )
+}
+
 /// A request to be.
 struct Ask<'a> {
     method: &'a str,
@@ -88,6 +111,7 @@ impl Proxy {
                 registry: Arc::new(registry),
                 shutdown: Shutdown::new(),
                 identity: Identity::new(&[], clock::wallclock()),
+                common: common(),
             }),
         }
     }
@@ -627,7 +651,7 @@ async fn b49_metrics_have_the_process_the_proxy_and_its_origins() {
     }
     // a metric that is declared twice makes the page unreadable for Prometheus
     let declared = || text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     assert!(declared().all(|line| seen.insert(line)), "{text}");
     // and one that nobody explains is no use
     let explained = include_str!("../../../../docs/operations.md");

@@ -15,7 +15,7 @@ use crate::origin::Origin;
 #[derive(Debug)]
 pub struct Reloader<T = Origin> {
     settings: Settings,
-    current: Mutex<Config>,
+    current: Mutex<Loaded>,
     running: Arc<T>,
     logs: log::Handle,
 }
@@ -41,11 +41,11 @@ impl Reloader<Origin> {
 }
 
 impl<T: Running> Reloader<T> {
-    /// Reloads `running` and `logs`, which run with `config`, from what `settings` name.
-    pub fn new(settings: Settings, config: Config, running: Arc<T>, logs: log::Handle) -> Self {
+    /// Reloads `running` and `logs`, which run with `loaded`, from what `settings` name.
+    pub fn new(settings: Settings, loaded: Loaded, running: Arc<T>, logs: log::Handle) -> Self {
         Self {
             settings,
-            current: Mutex::new(config),
+            current: Mutex::new(loaded),
             running,
             logs,
         }
@@ -58,24 +58,31 @@ impl<T: Running> Reloader<T> {
 
     /// The configuration in force.
     pub fn current(&self) -> Config {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().config.clone()
+    }
+
+    /// The configuration in force, with where each value comes from.
+    pub fn loaded(&self) -> Loaded {
+        self.lock().clone()
+    }
+
+    /// The logs.
+    pub fn logs(&self) -> &log::Handle {
+        &self.logs
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rereads the configuration. Fails, and changes nothing, when it has problems.
     pub fn reload(&self) -> Result<Vec<Reloaded>, config::Problems> {
-        let Loaded {
-            config: new,
-            warnings,
-            ..
-        } = load_as(T::ROLE, &self.settings)?;
-        for warning in warnings {
+        let new = load_as(T::ROLE, &self.settings)?;
+        for warning in &new.warnings {
             tracing::warn!(%warning, "configuration");
         }
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes: Vec<Reloaded> = Config::diff(&current, &new)
+        let mut current = self.lock();
+        let changes: Vec<Reloaded> = Config::diff(&current.config, &new.config)
             .into_iter()
             .map(|change| Reloaded {
                 key: change.key.full_name(),
@@ -85,8 +92,8 @@ impl<T: Running> Reloader<T> {
             })
             .collect();
         let merged = current.with_live(&new);
-        self.running.reload(&merged);
-        if let Err(error) = self.logs.set_level(&merged.log.level) {
+        self.running.reload(&merged.config);
+        if let Err(error) = self.logs.set_level(&merged.config.log.level) {
             tracing::error!(%error, "log level not changed");
         }
         *current = merged;

@@ -149,9 +149,19 @@ fn a_published_stream_and_its_publisher_are_shown() {
     assert_eq!(stream["url"], "/live/camera");
     assert_eq!(stream["publish"]["active"], true);
     assert_eq!(
-        (&stream["clients"], &stream["viewers"]),
+        (&stream["clients"], &stream["viewers_total"]),
         (&1.into(), &0.into())
     );
+    assert_eq!(stream["viewers"], serde_json::json!({}));
+    assert_eq!(stream["publisher"]["protocol"], "rtmp");
+    assert_eq!(stream["publisher"]["ip"], "127.0.0.1");
+    assert_eq!(stream["publisher"]["id"], stream["publish"]["cid"]);
+    assert_eq!(stream["tracks"][0]["sample_rate"], 44100);
+    assert_eq!(stream["tracks"][0]["channels"], 2);
+    assert_eq!(stream["drops"]["viewer_skipped"], 0);
+    for name in ["gop_ms", "frame_rate", "lag_ms"] {
+        assert_eq!(stream[name], Value::Null, "{name}");
+    }
     assert_eq!(stream["frames"], 2);
     assert_eq!(stream["audio"]["codec"], "AAC");
     assert_eq!(stream["audio"]["sample_rate"], 44100);
@@ -193,6 +203,86 @@ fn a_published_stream_and_its_publisher_are_shown() {
 }
 
 #[test]
+fn clients_are_found_and_ordered() {
+    let server = Server::start("");
+    let _publisher = Client::publish(server.rtmp(), "live", "camera");
+    let _viewer = Client::play(server.rtmp(), "live", "camera");
+    support::wait_until(|| server.json("/api/v1/clients?search=player")["total"] == 1);
+    let roles = |query: &str| -> Vec<String> {
+        let answer = server.json(&format!("/api/v1/clients?{query}"));
+        let clients = answer["clients"].as_array().unwrap();
+        let roles = clients
+            .iter()
+            .map(|client| client["role"].as_str().unwrap());
+        roles.map(str::to_owned).collect()
+    };
+    assert_eq!(roles("sort=id"), ["publisher", "player"]);
+    assert_eq!(roles("order=desc"), ["player", "publisher"]);
+    assert_eq!(roles("search=CAMERA&count=1&start=1"), ["player"]);
+    assert_eq!(roles("search=publisher"), ["publisher"]);
+    assert_eq!(roles("search=nobody"), [""; 0]);
+    let (status, _, body) = server.ask("GET", "/api/v1/clients?sort=size", &[]);
+    assert_eq!(status, 400, "{body}");
+}
+
+#[test]
+fn the_console_is_told_about_the_server() {
+    let server = Server::start("");
+    let about = server.json("/api/v1/console");
+    assert_eq!(about["role"], "origin");
+    assert!(about["http_port"].is_u64() && about["rtmp_port"].is_u64());
+    assert_eq!(about["hls"]["part_ms"], 200);
+    assert_eq!(about["hls"]["segment_ms"], 2000);
+    let start = weir_net::clock::now();
+    for step in 0..3 {
+        server
+            .api
+            .remember(start + std::time::Duration::from_secs(2 * step));
+    }
+    let history = server.json("/api/v1/history");
+    assert_eq!(history["every_ms"], 2000);
+    let samples = history["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 2);
+    assert!(samples[0]["rss"].as_u64().unwrap() > 0 && samples[0]["cpu_percent"].is_number());
+    let settings = server.json("/api/v1/config");
+    let values = settings["values"].as_array().unwrap();
+    let listen = values
+        .iter()
+        .find(|value| value["section"] == "rtmp" && value["key"] == "listen");
+    let listen = listen.unwrap();
+    assert_eq!(
+        (&listen["origin"], &listen["source"]),
+        (&"flag".into(), &"--rtmp-listen".into())
+    );
+    let log = server.json("/api/v1/log?level=trace");
+    assert!(log["next"].is_u64() && log["lines"].is_array());
+    for bad in ["level=loud", "after=x"] {
+        let (status, _, _) = server.ask("GET", &format!("/api/v1/log?{bad}"), &[]);
+        assert_eq!(status, 400, "{bad}");
+    }
+}
+
+#[test]
+fn the_console_needs_no_token_and_the_api_does() {
+    let server = Server::start(TOKEN);
+    let ask = |path| server.ask("GET", path, &[("accept", "text/html")]);
+    let (status, headers, _) = ask("/");
+    assert_eq!(
+        (status.as_u16(), &headers["location"]),
+        (302, &"/console/".parse().unwrap())
+    );
+    assert_eq!(ask("/console/").0, 200);
+    for path in [
+        "/api/v1/console",
+        "/api/v1/config",
+        "/api/v1/log",
+        "/api/v1/history",
+    ] {
+        assert_eq!(ask(path).0, 401, "{path}");
+    }
+}
+
+#[test]
 fn a_viewer_and_what_it_was_sent_are_shown() {
     let server = Server::start("");
     let _publisher = Client::publish(server.rtmp(), "live", "camera");
@@ -206,9 +296,11 @@ fn a_viewer_and_what_it_was_sent_are_shown() {
     support::wait_until(|| sent() > 0);
     let stream = &server.json("/api/v1/streams")["streams"][0];
     assert_eq!(
-        (&stream["clients"], &stream["viewers"]),
+        (&stream["clients"], &stream["viewers_total"]),
         (&2.into(), &1.into())
     );
+    assert_eq!(stream["viewers"], serde_json::json!({"rtmp": 1}));
+    assert!(stream["lag_ms"].is_u64());
     assert!(stream["log_bytes"].as_u64().unwrap() > 0);
     let client = &server.json("/api/v1/clients?start=1")["clients"][0];
     assert_eq!(client["type"], "rtmp-play");

@@ -52,12 +52,13 @@ impl Server {
                 .map(|flag| (flag.to_owned(), "127.0.0.1:0".to_owned()))
                 .to_vec(),
         };
-        let config = load(&settings).unwrap().config;
+        let loaded = load(&settings).unwrap();
+        let config = loaded.config.clone();
         let shutdown = Shutdown::new();
         let mut registry = Registry::with_prefix("weir");
         let origin = Origin::start(&config, vec![], &mut registry, &shutdown).unwrap();
         let origin = Arc::new(origin);
-        let reloader = Reloader::new(settings, config.clone(), Arc::clone(&origin), logs());
+        let reloader = Reloader::new(settings, loaded, Arc::clone(&origin), logs());
         Self {
             api: Api::new(Arc::new(reloader), registry, &shutdown),
             shutdown,

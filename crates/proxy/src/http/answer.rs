@@ -81,6 +81,15 @@ impl Manner {
         }
     }
 
+    /// Begins the answer of a page of this host, which no other page may read.
+    pub(super) fn begin_page(&self, status: u16, reason: &str) -> HeadWriter {
+        let mut head = HeadWriter::answer(status, reason);
+        head.field("Server", SERVER);
+        head.field("Date", date::format(clock::wallclock()));
+        self.connection(&mut head);
+        head
+    }
+
     /// Begins an answer of our own.
     pub(super) fn begin(&self, status: Status) -> HeadWriter {
         let mut head = HeadWriter::answer(status.0, status.1);

@@ -41,6 +41,8 @@ pub(super) struct Connection {
     pub(super) client: Client,
     /// Its address as far as it is known.
     pub(super) address: SocketAddr,
+    /// The other end of its socket: the same, or a balancer.
+    pub(super) socket_peer: SocketAddr,
     pub(super) opened: Opened,
     pub(super) manner: Manner,
     /// The answer to the request under way has begun.
@@ -135,6 +137,7 @@ async fn begin(
         settings,
         client,
         address: arrival.client,
+        socket_peer: peer,
         opened,
         manner: Manner::default(),
         answered: false,
@@ -271,10 +274,14 @@ impl Connection {
             let answer = self.manner.version();
             return self.reply(&answer).await;
         }
+        let is_sound = target::is_sound(&request.path) && target::is_host(&request.host);
+        if is_sound && let Some(pages) = self.pages_for(&request.path) {
+            return Box::pin(self.page(pages, whole)).await;
+        }
         if request.method == Method::Other {
             return Err(End::told(Status::METHOD, "bad_method", &whole.method));
         }
-        if !target::is_sound(&request.path) || !target::is_host(&request.host) {
+        if !is_sound {
             return Err(End::told(
                 Status::BAD_REQUEST,
                 "bad_request",
@@ -283,7 +290,7 @@ impl Connection {
         }
         let kind = Kind::of(&request.path);
         if uploads {
-            if kind != Kind::Stream || !request.path.ends_with(".flv") {
+            if kind != Kind::Stream {
                 return Err(End::told(Status::METHOD, "bad_method", &whole.method));
             }
             return Box::pin(self.publish(whole)).await;
@@ -305,7 +312,7 @@ impl Connection {
     }
 
     /// The file that a path names, if files are served.
-    fn find_file(&self, path: &str) -> Result<Option<files::Found>, End> {
+    pub(super) fn find_file(&self, path: &str) -> Result<Option<files::Found>, End> {
         let Some(root) = &self.settings.http.static_files else {
             return Ok(None);
         };

@@ -42,6 +42,11 @@ impl Status {
         "Length Required",
         "a stream is published in the body of the request",
     );
+    pub(super) const TOO_LARGE: Self = Self(
+        413,
+        "Content Too Large",
+        "the body of the request is too long",
+    );
     pub(super) const EXPECTATION: Self = Self(
         417,
         "Expectation Failed",

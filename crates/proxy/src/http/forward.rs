@@ -4,7 +4,6 @@
 //! is sent, nothing of ours is mixed into its body. Does not: publish.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use weir_cluster::{NodeId, Service};
 use weir_http::head::Whole;
@@ -22,15 +21,12 @@ use super::origin::{AnswerError, Origin};
 use super::playlist::{self, Mapper};
 use super::relayed::{self, Content};
 use super::request::{self, Ask, authority};
+use super::returning;
 use super::routes::{self, Route};
-use super::target::{self, Kind};
+use super::target::Kind;
 use crate::directory::{PlaceError, Placed};
 use crate::sessions::Role;
 use crate::settings::{Routing, Settings};
-
-/// What is added to the time for an answer when a player asks for a playlist that does not exist yet: origins hold such a
-/// request for up to three target durations (RFC 8216bis, section 6.2.5.2), mostly of 6 s.
-const BLOCKING_RELOAD: Duration = Duration::from_secs(18);
 
 /// An origin that has answered.
 pub(super) struct Asked {
@@ -59,11 +55,12 @@ impl Connection {
             session: self.opened.session().id,
             is_list: kind.is_list(),
             // a stream without an end has nothing behind it
-            close: matches!(kind, Kind::Stream | Kind::Piece) && !route.by_id,
-            live: matches!(kind, Kind::Stream) && !route.by_id,
+            close: matches!(kind, Kind::Stream | Kind::Piece) && !route.is_file,
+            live: matches!(kind, Kind::Stream) && !route.is_file,
+            is_file: kind.is_list() || kind == Kind::Piece || route.is_file,
             body: BodyLength::None,
         };
-        let asked = asked(&shared, &settings, &ask, &route);
+        let asked = returning::asked(&shared, &settings, &ask, &route);
         let Asked {
             origin,
             placed,
@@ -90,6 +87,8 @@ impl Connection {
         let mapper = Mapper::new(leads_to, &whole.request.host, &parameter);
         let content = match response.framing {
             Framing::Chunked if self.manner.is_old => Content::Unchunked,
+            // the client's copy is one that was rewritten
+            _ if kind.is_list() && response.status == 304 => Content::Unasked,
             _ => Content::Same,
         };
         let endless = response.framing == Framing::ToClose
@@ -356,20 +355,13 @@ pub(super) async fn connected(
 }
 
 /// Asks origins until one answers. Only for requests that may be asked twice.
-async fn asked(
+pub(super) async fn asked(
     shared: &Shared,
     settings: &Settings,
     ask: &Ask<'_>,
     route: &Route,
 ) -> Result<Asked, End> {
     let to_head = ask.whole.request.method == Method::Head;
-    let blocks = target::parameter(&ask.whole.request.query, "_HLS_msn").is_some();
-    let patience = settings.answer
-        + if blocks {
-            BLOCKING_RELOAD
-        } else {
-            Duration::ZERO
-        };
     let mut tried = Vec::new();
     let mut reuse = !ask.close && ask.whole.request.upgrade.is_none();
     loop {
@@ -380,8 +372,8 @@ async fn asked(
         let waiting = (ask.live && placed.claim.is_none())
             .then(|| directory.hold(&route.stream, &placed, Role::Play));
         let patience = match waiting {
-            Some(_) => patience.max(settings.http.publisher_wait),
-            None => patience,
+            Some(_) => settings.answer.max(settings.http.publisher_wait),
+            None => settings.answer,
         };
         let exchange = async {
             let head = request::head(ask, &placed);
@@ -395,8 +387,14 @@ async fn asked(
                 None => std::future::pending().await,
             }
         };
+        let in_time = async {
+            match ask.is_file {
+                true => patiently(shared, settings, &placed.node.id, exchange).await,
+                false => tokio::time::timeout(patience, exchange).await.ok(),
+            }
+        };
         let answer = tokio::select! {
-            answer = tokio::time::timeout(patience, exchange) => answer,
+            answer = in_time => answer,
             // it was published at another origin meanwhile
             () = elsewhere => continue,
         };
@@ -425,5 +423,26 @@ async fn asked(
             }
             _ => return Err(End::origin_failed(error)),
         }
+    }
+}
+
+/// Waits for an origin's answer about a file, which may be one that is to come, for as long as the origin is well; `None`
+/// when it took too long.
+async fn patiently<T>(
+    shared: &Shared,
+    settings: &Settings,
+    node: &NodeId,
+    exchange: impl Future<Output = T>,
+) -> Option<T> {
+    let mut exchange = std::pin::pin!(exchange);
+    let until = clock::now() + settings.http.file_wait;
+    loop {
+        let left = until.saturating_duration_since(clock::now());
+        match tokio::time::timeout(left.min(settings.answer), &mut exchange).await {
+            Ok(answer) => return Some(answer),
+            // one that hangs is found by probes
+            Err(_) if left <= settings.answer => return None,
+            Err(_) => shared.context.directory.usable(node)?,
+        };
     }
 }

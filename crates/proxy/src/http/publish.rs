@@ -57,6 +57,7 @@ impl Connection {
             is_list: false,
             close: true,
             live: false,
+            is_file: false,
             body: whole.request.body,
         };
         let began = clock::now();

@@ -47,6 +47,8 @@ pub(super) struct Ask<'a> {
     pub(super) close: bool,
     /// A live stream, which may not have begun.
     pub(super) live: bool,
+    /// A list, or what one names, which may be to come.
+    pub(super) is_file: bool,
     /// The body that follows.
     pub(super) body: BodyLength,
 }
@@ -194,6 +196,7 @@ mod tests {
             is_list: false,
             close: false,
             live: false,
+            is_file: false,
             body: BodyLength::None,
         };
         change(&mut ask);

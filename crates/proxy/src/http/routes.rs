@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use weir_cluster::{Key, NodeId, StateError};
 use weir_http::head::Whole;
+use weir_http::request::Method;
 use weir_net::clock;
 
 use super::Shared;
@@ -42,7 +43,7 @@ const MOST_REMEMBERED: usize = 20_000;
 const MAX_ID_BYTES: usize = 64;
 
 /// Where a request belongs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Route {
     /// Its stream.
     pub(super) stream: Key,
@@ -50,10 +51,22 @@ pub(super) struct Route {
     pub(super) node: Option<NodeId>,
     /// The request came with an id.
     pub(super) by_id: bool,
+    /// It is for one of a stream's files, by its id or by its name, and not for the stream itself.
+    pub(super) is_file: bool,
     /// The stored id it came with.
     id: Option<String>,
     /// The target for the origin: without our own parameter.
     pub(super) target: String,
+}
+
+impl Route {
+    /// The same to where the stream is now, whatever the id says.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            node: None,
+            ..self.clone()
+        }
+    }
 }
 
 /// What this core knows of ids.
@@ -138,7 +151,7 @@ pub(super) fn has_id(settings: &Settings, query: &str) -> bool {
         || target::parameter(query, STORED).is_some()
 }
 
-/// Where a request belongs: by its id, else by its path. A list with an id that nobody knows any more is served by its
+/// Where a request belongs: by its id, else by its path, see [`named`]. A list with an id that nobody knows any more is served by its
 /// path: it will get a new one. Anything else with such an id is refused, for its path names no stream.
 pub(super) async fn find(
     shared: &Shared,
@@ -159,6 +172,7 @@ pub(super) async fn find(
                     stream: route.stream,
                     node: Some(route.node),
                     by_id: true,
+                    is_file: true,
                     id: None,
                     target,
                 });
@@ -174,6 +188,7 @@ pub(super) async fn find(
                     stream,
                     node: None,
                     by_id: true,
+                    is_file: true,
                     id: Some(id.to_owned()),
                     target,
                 });
@@ -183,15 +198,37 @@ pub(super) async fn find(
             Err(end) => return Err(end),
         }
     }
-    let request = &whole.request;
-    let stream = stream_key::from_http(&request.host, &request.path, query, settings.key_form);
-    let bad = |error| End::told(Status::BAD_REQUEST, "bad_request", error);
+    let (stream, is_file) = named(shared, settings, whole).await?;
     Ok(Route {
-        stream: stream.map_err(bad)?,
+        stream,
         node: None,
         by_id: false,
+        is_file,
         id: None,
         target,
+    })
+}
+
+/// The stream that a path names, and whether it names a file of that stream. `/live/s-av.m3u8` is what the stream `s-av` is
+/// asked by, and a playlist of `s`: it belongs to `s` if that is bound and `s-av` is not, as origins read it too.
+async fn named(shared: &Shared, settings: &Settings, whole: &Whole) -> Result<(Key, bool), End> {
+    let request = &whole.request;
+    let key = |path: &str| {
+        let key = stream_key::from_http(&request.host, path, &request.query, settings.key_form);
+        key.map_err(|error| End::told(Status::BAD_REQUEST, "bad_request", error))
+    };
+    let stream = key(&request.path)?;
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    let Some(path) = target::of_stream(&request.path).filter(|_| is_read) else {
+        return Ok((stream, false));
+    };
+    let owner = key(&path)?;
+    let directory = &shared.context.directory;
+    let is_owned =
+        owner != stream && !directory.is_bound(&stream).await && directory.is_bound(&owner).await;
+    Ok(match is_owned {
+        true => (owner, true),
+        false => (stream, false),
     })
 }
 

@@ -47,6 +47,39 @@ impl Kind {
     }
 }
 
+/// The path by which the stream of a file is named, where the file's name says more than that: `/live/s.m4s` for
+/// `/live/s-av-7.0.m4s`. These are the names of Weir's files and of SRS's and nginx's segments: playlists `s-av.m3u8`,
+/// `s-v.m3u8`, `s-a.m3u8`, `s-ts.m3u8`; `s-7.ts`, `s-7.key`; `s-av-7.mp4`, `s-av-7.m4s`, `s-av-7.0.m4s`. A stream may have
+/// such a name too: which is meant, only those that exist can tell.
+pub(super) fn of_stream(path: &str) -> Option<String> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let (stem, extension) = name.rsplit_once('.')?;
+    let (head, tail) = stem.rsplit_once('-')?;
+    let is_view = |label: &str| matches!(label, "av" | "v" | "a");
+    let viewed = || head.rsplit_once('-').filter(|(_, label)| is_view(label));
+    let is_segment = || is_number::<u64>(tail);
+    let is_part = || {
+        let numbers = tail.split_once('.');
+        numbers.is_some_and(|(segment, part)| is_number::<u64>(segment) && is_number::<u32>(part))
+    };
+    let stream = match extension {
+        "m3u8" if tail == "ts" || is_view(tail) => Some(head),
+        "ts" | "key" if is_segment() => Some(head),
+        "mp4" if is_segment() => viewed().map(|(stream, _)| stream),
+        "m4s" if is_segment() || is_part() => viewed().map(|(stream, _)| stream),
+        _ => None,
+    };
+    let stream = stream.filter(|stream| !stream.is_empty())?;
+    Some(format!("{folder}/{stream}.{extension}"))
+}
+
+/// Whether a text is a number as names have it, without leading zeros.
+fn is_number<T: std::str::FromStr>(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = text == "0" || !text.starts_with('0');
+    is_plain && is_short && text.parse::<T>().is_ok()
+}
+
 /// Whether a path stays where it begins: it has no dot segments, escaped or not, and no control characters.
 pub(super) fn is_sound(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
@@ -120,6 +153,37 @@ mod tests {
     }
 
     #[test]
+    fn files_belong_to_the_stream_that_they_begin_with() {
+        for (path, stream) in [
+            ("/live/s-av.m3u8", Some("/live/s.m3u8")),
+            ("/live/s-ts.m3u8", Some("/live/s.m3u8")),
+            ("/a/b/s-1-v-7.0.m4s", Some("/a/b/s-1.m4s")),
+            ("/live/s-a-7.mp4", Some("/live/s.mp4")),
+            ("/live/%C3%A9-7.ts", Some("/live/%C3%A9.ts")),
+            ("/live/s-0.key", Some("/live/s.key")),
+            ("/live/s.m3u8", None),
+            ("/live/s-av.mpd", None),
+            ("/live/s-av.flv", None),
+            ("/live/s-07.ts", None),
+            ("/live/s-x-7.m4s", None),
+            ("/live-av/s.m3u8", None),
+            ("/live/-7.ts", None),
+        ] {
+            assert_eq!(of_stream(path).as_deref(), stream, "{path}");
+        }
+    }
+
+    /// What the proxy takes for a stream's file is what Weir's origin takes for one.
+    fn is_read_alike(name: &str) {
+        let [_, piece] = weir_segment::File::candidates(name);
+        let expected = piece.map(|(stream, _)| stream);
+        let path = of_stream(&format!("/live/{name}"));
+        let found = path.as_deref().and_then(|path| path.strip_prefix("/live/"));
+        let found = found.and_then(|name| Some(name.rsplit_once('.')?.0));
+        assert_eq!(found, expected, "{name}");
+    }
+
+    #[test]
     fn paths_that_lead_elsewhere_are_unsound() {
         for path in ["/a/b.flv", "/", "/a..b/.../x", "/a%20b"] {
             assert!(is_sound(path), "{path}");
@@ -169,6 +233,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn files_are_read_as_origins_read_them(
+            name in "[a-z-]{0,4}(-(av|v|a|ts|q))?(-[0-9]{1,20})?(\\.[0-9]{1,11})?\\.(m3u8|m4s|mp4|ts|key|mpd|flv)",
+            any in "[-avts0-9.]{0,12}\\.(ts|m3u8|m4s|mp4|key)",
+        ) {
+            is_read_alike(&name);
+            is_read_alike(&any);
+        }
+
         #[test]
         fn without_keeps_everything_else(query in "[a-c=&%1]{0,20}") {
             let target = format!("/p?{query}");

@@ -4,6 +4,7 @@
 
 mod ends;
 mod files;
+mod pages;
 mod playlists;
 mod rig;
 mod rules;

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use rustls::pki_types::CertificateDer;
 use weir_cluster::memory::{self, Memory};
 use weir_cluster::{ClusterState, Endpoints, Service};
+use weir_http::pages::Pages;
 use weir_net::admission::{Admission, Limits};
 use weir_net::clock;
 use weir_net::cores::{self, Cores, Shutdown};
@@ -93,7 +94,7 @@ impl Proxy {
             tls: Some(Arc::new(certificates.offering(&["http/1.1"]))),
             ..DoorSettings::default()
         });
-        let proxy = Self::behind(door, settings, origins, state(), 0);
+        let proxy = Self::behind(door, settings, origins, state(), 0, None);
         (proxy, made.cert.der().clone())
     }
 
@@ -104,7 +105,12 @@ impl Proxy {
         state: Arc<dyn ClusterState>,
         limit: u64,
     ) -> Self {
-        Self::behind(Door::default(), settings, origins, state, limit)
+        Self::behind(Door::default(), settings, origins, state, limit, None)
+    }
+
+    /// A proxy whose application answers for its pages.
+    pub(crate) fn with_pages(settings: Settings, origins: &[SocketAddr], pages: Pages) -> Self {
+        Self::behind(Door::default(), settings, origins, state(), 0, Some(pages))
     }
 
     fn behind(
@@ -113,6 +119,7 @@ impl Proxy {
         origins: &[SocketAddr],
         state: Arc<dyn ClusterState>,
         limit: u64,
+        pages: Option<Pages>,
     ) -> Self {
         let door = Arc::new(door);
         let mut registry = Registry::default();
@@ -145,7 +152,12 @@ impl Proxy {
                 Arc::clone(&settings),
             );
             let door = Arc::clone(&door);
-            core.spawn_service(weir_proxy::http::serve(context, listener, door));
+            core.spawn_service(weir_proxy::http::serve(
+                context,
+                listener,
+                door,
+                pages.clone(),
+            ));
         })
         .expect("a core");
         Self {

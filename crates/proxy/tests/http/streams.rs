@@ -235,6 +235,7 @@ fn an_origin_that_never_answers_is_given_up() {
     let mut short = settings();
     short.answer = std::time::Duration::from_millis(50);
     short.http.publisher_wait = short.answer;
+    short.http.file_wait = short.answer;
     let proxy = Proxy::start(short, &[origin.address]);
     let got = proxy.get("/live/s.flv");
     assert_eq!(got.head.status, 504);
