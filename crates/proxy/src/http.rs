@@ -11,6 +11,7 @@ mod connection;
 mod end;
 mod files;
 mod forward;
+mod lists;
 mod origin;
 mod pages;
 mod playlist;
@@ -38,6 +39,7 @@ struct Shared {
     door: Arc<Door>,
     pool: Rc<origin::Pool>,
     routes: routes::Memory,
+    lists: lists::Lists,
     /// Answers what is no stream, where the application has something there.
     pages: Option<Pages>,
 }
@@ -64,6 +66,7 @@ pub async fn serve(
         door,
         pool: Rc::default(),
         routes: routes::Memory::default(),
+        lists: lists::Lists::default(),
         pages,
     });
     let accepted = weir_net::listen::accept(listener, &shutdown, |stream, peer| {

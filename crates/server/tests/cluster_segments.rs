@@ -24,21 +24,31 @@ const MEDIA: Media = Media::H264Aac;
 /// How many frames of published sound may lie before the first picture and so in no segment, or behind the last one.
 const EDGE: usize = 6;
 
+/// Ids that say where they lead, the same at all proxies.
+const SIGNED: [&str; 4] = [
+    "--proxy-routing",
+    "signed",
+    "--proxy-routing-secret",
+    "a-secret-of-more-than-sixteen-bytes",
+];
+
+/// Ids that Redis knows.
+const STORED: [&str; 2] = ["--proxy-routing", "stored"];
+
 /// Two proxies with one secret; origins that make segments from the first frame on.
 fn cluster(origins: usize) -> Cluster {
+    cluster_with(origins, &SIGNED, &[])
+}
+
+fn cluster_with(origins: usize, routing: &[&str], origin_args: &[&str]) -> Cluster {
     Cluster::start_with(
         BINARY,
         &Settings {
             origins,
             proxies: 2,
             redis: true,
-            origin_args: &["--hls-when", "always"],
-            proxy_args: &[
-                "--proxy-routing",
-                "signed",
-                "--proxy-routing-secret",
-                "a-secret-of-more-than-sixteen-bytes",
-            ],
+            origin_args: &[&["--hls-when", "always"], origin_args].concat(),
+            proxy_args: routing,
             ..Settings::default()
         },
     )
@@ -76,8 +86,9 @@ fn listing(host: SocketAddr, path: &str) -> Listing {
 }
 
 /// The ids in addresses.
-fn ids<'a>(uris: impl IntoIterator<Item = &'a String>) -> BTreeSet<&'a str> {
-    let id = |uri: &'a String| uri.split_once("weir=").unwrap_or_else(|| panic!("{uri}")).1;
+fn ids<'a>(uris: impl IntoIterator<Item = &'a String>, parameter: &str) -> BTreeSet<&'a str> {
+    let begins = format!("{parameter}=");
+    let id = |uri: &'a String| uri.split_once(&begins).unwrap_or_else(|| panic!("{uri}")).1;
     uris.into_iter().map(id).collect()
 }
 
@@ -112,9 +123,8 @@ fn templates(manifest: &str) -> Vec<String> {
     uris
 }
 
-#[test]
-fn every_address_of_every_list_is_the_origins_at_both_proxies() {
-    let cluster = cluster(2);
+fn walks(routing: &[&str], parameter: &str) {
+    let cluster = cluster_with(2, routing, &[]);
     let (_publisher, at) = endless(&cluster, "s", &["-re"]);
     let second = cluster.proxy(1);
     let mut found = BTreeSet::new();
@@ -122,7 +132,11 @@ fn every_address_of_every_list_is_the_origins_at_both_proxies() {
         found.extend(walk::all(second, &format!("/live/{list}")));
     }
     found.extend(templates(&walk::list(second, "/live/s.mpd")));
-    assert_eq!(ids(&found).len(), 1, "one id for all viewers: {found:?}");
+    assert_eq!(
+        ids(&found, parameter).len(),
+        1,
+        "one id for all viewers: {found:?}"
+    );
     let path = |uri: &String| walk::bare(uri).to_owned();
     let names: BTreeSet<String> = found.iter().map(path).collect();
     for ending in ["-av.m3u8", "-a.m3u8", ".mp4", ".0.m4s", ".m4s", ".ts"] {
@@ -146,8 +160,18 @@ fn every_address_of_every_list_is_the_origins_at_both_proxies() {
     }
     // the other proxy writes the same id
     let others = walk::all(cluster.proxy(0), "/live/s.m3u8");
-    assert_eq!(ids(&others), ids(&found));
+    assert_eq!(ids(&others, parameter), ids(&found, parameter));
     cluster.assert_well(&[]);
+}
+
+#[test]
+fn every_address_of_every_list_is_the_origins_at_both_proxies() {
+    walks(&SIGNED, "weir");
+}
+
+#[test]
+fn the_same_with_ids_that_are_stored() {
+    walks(&STORED, "spbhid");
 }
 
 /// Each file without its id: it is its stream's, unless a stream has the file's whole name.
@@ -240,7 +264,8 @@ fn what_the_origin_says_of_a_file_is_said_at_the_proxies() {
     let origin = origin(&cluster, at);
     let list = named(cluster.proxy(1), "/live/s.m3u8", "-av.m3u8");
     let init = named(cluster.proxy(1), "/live/s.m3u8", ".mp4");
-    let gone = init.replace(".mp4", ".m4s").replace("-av-", "-av-1");
+    let id = init.split_once('?').expect("an id").1;
+    let gone = format!("/live/s-av-1.m4s?{id}");
     for (method, uri, fields, status) in [
         ("GET", &init, None, 200),
         ("HEAD", &init, None, 200),
@@ -337,54 +362,77 @@ fn is_run(published: &[String], played: &[String]) -> bool {
             .any(|rest| !played.is_empty() && rest.starts_with(played))
 }
 
+/// What ffmpeg gets of a file, from the beginning of what there is to its end.
+fn played(host: SocketAddr, (file, tool): (&str, Tool)) -> Vec<String> {
+    let begin: &[&str] = match file.ends_with(".m3u8") {
+        true => &["-live_start_index", "0"],
+        false => &[],
+    };
+    capture::frames(tool, begin, &format!("http://{host}/live/{file}"), &[])
+}
+
 #[test]
-fn ffmpeg_plays_what_was_published_as_it_comes() {
+fn ffmpeg_plays_what_was_published() {
     let cluster = cluster(2);
     let url = cluster.proxy(0).rtmp("s");
     let publisher = publish::ffmpeg_with(Tool::Ffmpeg, MEDIA, &["-re"], &url);
     let at = cluster.origin_of("s");
-    let files = [
+    let [_, second] = proxies(&cluster);
+    // lists as they grow; ffmpeg does not notice the end of a manifest that it saw before
+    let lists = [
         ("s.m3u8", Tool::Ffmpeg),
         ("s.m3u8", Tool::FfmpegEnhanced),
         ("s-ts.m3u8", Tool::Ffmpeg),
-        ("s.mpd", Tool::FfmpegEnhanced),
     ];
-    let play = |host: SocketAddr, file: &str, tool| {
-        let begin: &[&str] = match file.ends_with(".m3u8") {
-            true => &["-live_start_index", "0"],
-            false => &[],
-        };
-        capture::frames(tool, begin, &format!("http://{host}/live/{file}"), &[])
-    };
-    let [_, second] = proxies(&cluster);
-    let live: Vec<_> = thread::scope(|scope| {
-        let players = files.map(|(file, tool)| scope.spawn(move || play(second, file, tool)));
+    let live = thread::scope(|scope| {
+        let players = lists.map(|list| scope.spawn(move || played(second, list)));
         publisher.succeed();
-        players
-            .map(|player| player.join().expect("it plays"))
-            .into()
+        players.map(|player| player.join().expect("it plays"))
     });
+    let manifest = ("s.mpd", Tool::FfmpegEnhanced);
+    let of_manifest = (manifest, played(second, manifest));
     let source = MEDIA.published_file(Tool::Ffmpeg).display().to_string();
     let published = capture::frames(Tool::Ffmpeg, &[], &source, &[]);
-    for ((file, tool), live) in files.into_iter().zip(&live) {
+    for (what, frames) in lists.into_iter().zip(live).chain([of_manifest]) {
         // from the list that has ended, at the origin itself
-        let whole = play(origin(&cluster, at), file, tool);
+        let whole = played(origin(&cluster, at), what);
         for stream in ["0", "1"] {
-            let (live, whole) = (hashes(live, stream), hashes(&whole, stream));
+            let (frames, whole) = (hashes(&frames, stream), hashes(&whole, stream));
             assert!(
-                live == whole,
-                "{file} by {tool:?}: {} of {}",
-                live.len(),
+                frames == whole,
+                "{what:?}: {} of {}",
+                frames.len(),
                 whole.len()
             );
             // MPEG-TS has its frames in other words
-            if file != "s-ts.m3u8" {
-                assert!(
-                    is_run(&hashes(&published, stream), &live),
-                    "{file}, stream {stream}"
-                );
+            if what.0 != "s-ts.m3u8" {
+                let expected = hashes(&published, stream);
+                assert!(is_run(&expected, &frames), "{what:?}, stream {stream}");
             }
         }
+    }
+    cluster.assert_well(&[]);
+}
+
+/// Keys are fetched as segments are.
+#[test]
+fn what_is_encrypted_plays() {
+    let cluster = cluster_with(2, &SIGNED, &["--hls-encryption", "aes-128"]);
+    let url = cluster.proxy(0).rtmp("s");
+    publish::ffmpeg(Tool::Ffmpeg, MEDIA, &url).succeed();
+    let [first, second] = proxies(&cluster);
+    let key = named(cluster.proxy(1), "/live/s.m3u8", ".key");
+    assert_eq!(fetch(first, &key).len(), 16);
+    let options = ["-live_start_index", "0", "-allowed_extensions", "ALL"];
+    let input = format!("http://{second}/live/s.m3u8");
+    let frames = capture::frames(Tool::Ffmpeg, &options, &input, &[]);
+    let source = MEDIA.published_file(Tool::Ffmpeg).display().to_string();
+    let published = capture::frames(Tool::Ffmpeg, &[], &source, &[]);
+    for stream in ["0", "1"] {
+        assert!(is_run(
+            &hashes(&published, stream),
+            &hashes(&frames, stream)
+        ));
     }
     cluster.assert_well(&[]);
 }

@@ -4,6 +4,7 @@
 //! is sent, nothing of ours is mixed into its body. Does not: publish.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use weir_cluster::{NodeId, Service};
 use weir_http::head::Whole;
@@ -27,6 +28,10 @@ use super::target::Kind;
 use crate::directory::{PlaceError, Placed};
 use crate::sessions::Role;
 use crate::settings::{Routing, Settings};
+
+/// How long an origin may take to answer for a segment of MPEG-TS that another one made, which is gone. One that took over
+/// its files has them at hand; any other takes the name for that of an endless stream, and would wait for its publisher.
+const STAND_IN: Duration = Duration::from_secs(1);
 
 /// An origin that has answered.
 pub(super) struct Asked {
@@ -70,10 +75,8 @@ impl Connection {
             about.node = Some(placed.node.id.clone());
             about.path = "copy";
         });
-        let hold = shared
-            .context
-            .directory
-            .hold(&route.stream, &placed, Role::Play);
+        let directory = &shared.context.directory;
+        let hold = directory.hold(&route.stream, &placed, Role::Play);
         if response.status == 101 && !is_upgrade {
             return Err(End::origin_failed("origin switches protocols unasked"));
         }
@@ -87,9 +90,7 @@ impl Connection {
         let mapper = Mapper::new(leads_to, &whole.request.host, &parameter);
         let content = match response.framing {
             Framing::Chunked if self.manner.is_old => Content::Unchunked,
-            // the client's copy is one that was rewritten
-            _ if kind.is_list() && response.status == 304 => Content::Unasked,
-            _ => Content::Same,
+            _ => playlist::unlisted(kind, &response),
         };
         let endless = response.framing == Framing::ToClose
             || (response.framing == Framing::Chunked && (self.manner.is_old || ask.close));
@@ -226,10 +227,18 @@ impl Connection {
         let answer = match text {
             None => relayed::head(&response, &self.manner, &mapper, Content::Unasked),
             Some(text) => {
-                let text = playlist::rewrite(kind, &text, &mapper).map_err(End::origin_failed)?;
-                let content = Content::Rewritten(text.len());
+                let list = shared.lists.get(kind, text, &mapper);
+                let list = list.map_err(End::origin_failed)?;
+                let packs = whole.request.accepts_gzip && relayed::may_be_packed(&response);
+                let (content, body) = match list.packed().filter(|_| packs) {
+                    Some(packed) => (Content::Packed(packed.len()), packed),
+                    None => (
+                        Content::Rewritten(list.text().len()),
+                        list.text().as_bytes(),
+                    ),
+                };
                 let mut answer = relayed::head(&response, &self.manner, &mapper, content);
-                answer.extend_from_slice(text.as_bytes());
+                answer.extend_from_slice(body);
                 answer
             }
         };
@@ -371,8 +380,10 @@ pub(super) async fn asked(
         let directory = &shared.context.directory;
         let waiting = (ask.live && placed.claim.is_none())
             .then(|| directory.hold(&route.stream, &placed, Role::Play));
+        let is_left = is_left(ask, route, &placed);
         let patience = match waiting {
             Some(_) => settings.answer.max(settings.http.publisher_wait),
+            None if is_left => settings.answer.min(STAND_IN),
             None => settings.answer,
         };
         let exchange = async {
@@ -389,8 +400,8 @@ pub(super) async fn asked(
         };
         let in_time = async {
             match ask.is_file {
-                true => patiently(shared, settings, &placed.node.id, exchange).await,
-                false => tokio::time::timeout(patience, exchange).await.ok(),
+                true if !is_left => patiently(shared, settings, &placed.node.id, exchange).await,
+                _ => tokio::time::timeout(patience, exchange).await.ok(),
             }
         };
         let answer = tokio::select! {
@@ -417,6 +428,10 @@ pub(super) async fn asked(
                     return Err(End::origin_failed(error));
                 }
             }
+            AnswerError::Silent if is_left => {
+                let detail = "the origin of this segment is gone";
+                return Err(End::told(Status::NOT_FOUND, "not_found", detail));
+            }
             AnswerError::Silent => {
                 let detail = format!("{error} ({node})");
                 return Err(End::told(Status::GATEWAY_TIMEOUT, "origin_silent", detail));
@@ -424,6 +439,13 @@ pub(super) async fn asked(
             _ => return Err(End::origin_failed(error)),
         }
     }
+}
+
+/// Whether a segment of MPEG-TS is asked for where nobody publishes its stream, because the origin that made it is gone.
+fn is_left(ask: &Ask<'_>, route: &Route, placed: &Placed) -> bool {
+    let is_ts = ask.is_file && Kind::of(&ask.whole.request.path) == Kind::Stream;
+    let made_by = route.node.as_ref();
+    is_ts && placed.claim.is_none() && made_by.is_some_and(|made_by| *made_by != placed.node.id)
 }
 
 /// Waits for an origin's answer about a file, which may be one that is to come, for as long as the origin is well; `None`

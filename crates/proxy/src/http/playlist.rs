@@ -7,6 +7,7 @@ use weir_hls::uri;
 use weir_hls::{mpd, playlist};
 use weir_http::response::Response;
 
+use super::relayed::Content;
 use super::request::authority;
 use super::target::Kind;
 use crate::directory::Placed;
@@ -35,6 +36,11 @@ impl<'a> Mapper<'a> {
             bare: bare.to_owned(),
             authority,
         }
+    }
+
+    /// All by which two of them differ.
+    pub(super) fn name(&self) -> String {
+        format!("{} {} {}", self.authority, self.host, self.parameter)
     }
 
     /// A URI of a list with what leads back here; `None` for one that leads elsewhere or is no address.
@@ -92,6 +98,14 @@ pub(super) fn list_of(kind: Kind, response: &Response) -> Option<Kind> {
         return Some(Kind::Playlist);
     }
     kind.is_list().then_some(kind)
+}
+
+/// What becomes of an answer that is not rewritten. That the client's list is still good is said of a rewritten one.
+pub(super) fn unlisted(kind: Kind, response: &Response) -> Content {
+    match kind.is_list() && response.status == 304 {
+        true => Content::Unasked,
+        false => Content::Same,
+    }
 }
 
 /// Rewrites a list. A text that is none by its look goes on as it is; one that claims to be and cannot be read fails.

@@ -21,6 +21,8 @@ pub(super) enum Content {
     Unchunked,
     /// It was rewritten and has this length now.
     Rewritten(usize),
+    /// It was rewritten and packed with gzip, and has this length now.
+    Packed(usize),
     /// It would be rewritten, but was not asked for.
     Unasked,
 }
@@ -33,7 +35,10 @@ pub(super) fn head(
     content: Content,
 ) -> Vec<u8> {
     let mut head = HeadWriter::answer(response.status, &response.reason);
-    let rewritten = matches!(content, Content::Rewritten(_) | Content::Unasked);
+    let rewritten = matches!(
+        content,
+        Content::Rewritten(_) | Content::Packed(_) | Content::Unasked
+    );
     for (name, value) in response.fields.end_to_end() {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         if is("content-length") {
@@ -60,6 +65,10 @@ pub(super) fn head(
         (Content::Rewritten(length), _) => {
             head.field("Content-Length", length);
         }
+        (Content::Packed(length), _) => {
+            head.field("Content-Encoding", "gzip");
+            head.field("Content-Length", length);
+        }
         (Content::Same, Framing::Known(length)) => {
             head.field("Content-Length", length);
         }
@@ -67,6 +76,9 @@ pub(super) fn head(
             head.field("Transfer-Encoding", "chunked");
         }
         _ => {}
+    }
+    if rewritten && may_be_packed(response) && !varies(response) {
+        head.field("Vary", "Accept-Encoding");
     }
     manner.allow_pages(&mut head, |name| response.fields.has(name));
     if response.status == 101 {
@@ -80,8 +92,20 @@ pub(super) fn head(
     head.finish()
 }
 
+/// Whether the origin lets bodies be put into other words (RFC 9111, section 5.2.2.6).
+pub(super) fn may_be_packed(response: &Response) -> bool {
+    let mut wishes = response.fields.members("cache-control");
+    !wishes.any(|wish| wish.eq_ignore_ascii_case("no-transform"))
+}
+
+/// Whether the answer says that it depends on what packing the client takes.
+fn varies(response: &Response) -> bool {
+    let mut names = response.fields.members("vary");
+    names.any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::Arc;
     use std::time::SystemTime;
@@ -91,7 +115,8 @@ mod tests {
 
     use crate::directory::Placed;
 
-    fn placed() -> Placed {
+    /// An origin at 10.0.0.5.
+    pub(in crate::http) fn placed() -> Placed {
         let text = String::new;
         Placed {
             node: Arc::new(Node {
@@ -152,12 +177,29 @@ mod tests {
                 Content::Same,
                 "Content-Length: 5\r\n",
             ),
-            ("200 OK\r\nContent-Length: 5", true, Content::Unasked, ""),
+            (
+                "200 OK\r\nContent-Length: 5",
+                true,
+                Content::Unasked,
+                "Vary: Accept-Encoding\r\n",
+            ),
+            (
+                "200 OK\r\nVary: accept-encoding\r\nContent-Length: 5",
+                false,
+                Content::Packed(3),
+                "Vary: accept-encoding\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n",
+            ),
+            (
+                "200 OK\r\nCache-Control: no-transform\r\nContent-Length: 5",
+                false,
+                Content::Rewritten(7),
+                "Cache-Control: no-transform\r\nContent-Length: 7\r\n",
+            ),
             (
                 "200 OK\r\nContent-Length: 5",
                 false,
                 Content::Rewritten(7),
-                "Content-Length: 7\r\n",
+                "Content-Length: 7\r\nVary: Accept-Encoding\r\n",
             ),
             (
                 "304 Not Modified\r\nContent-Length: 5",

@@ -9,4 +9,5 @@ mod playlists;
 mod rig;
 mod rules;
 mod secure;
+mod segments;
 mod streams;

@@ -215,7 +215,7 @@ fn ids_of_the_go_proxy_are_understood() {
 }
 
 /// A future of the state in memory, which never waits.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime").block_on(future)
 }
@@ -241,7 +241,7 @@ fn a_token_outlives_its_origin() {
 }
 
 /// The identity that a proxy gives an origin.
-async fn dead_id(address: std::net::SocketAddr) -> weir_cluster::NodeId {
+pub(crate) async fn dead_id(address: std::net::SocketAddr) -> weir_cluster::NodeId {
     use weir_proxy::directory::{Directory, Options};
     let options = Options {
         static_origins: vec![crate::rig::at(address)],

@@ -1,10 +1,10 @@
 //! Streams: what reaches the origin, what comes back, and when.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::mpsc::sync_channel;
 
-use crate::rig::{Client, Origin, PATIENCE, Proxy, answer, settings, signed, until};
+use crate::rig::{Client, Origin, PATIENCE, Proxy, answer, nobody, settings, signed, until};
 
 /// C54.
 #[test]
@@ -242,12 +242,6 @@ fn an_origin_that_never_answers_is_given_up() {
     assert!(!got.text().contains("127.0.0.1"), "{}", got.text());
     let got = proxy.get("/live/s.m3u8");
     assert_eq!(got.head.status, 504);
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound")
 }
 
 /// B1.
