@@ -33,7 +33,7 @@ const SOURCES: &[&str] = &[
 const OLDEST_NODE: u32 = 18;
 
 /// `plain` builds no console, whatever is there.
-const CHOICE: &str = "WEIR_CONSOLE";
+const CHOICE: &str = "CONSOLE_BUILD";
 
 /// Lines of a failed command that are shown.
 const SHOWN_LINES: usize = 6;

@@ -1,10 +1,11 @@
 //! Measuring beside others: both servers, the same loads, in turn, in one run.
 //!
 //! Owns: the comparison with nginx-rtmp: its cases and their bars, starting and ending both servers, and the table of
-//! medians and spreads; choosing between it and the cases of the proxy ([`proxy`]) and of HLS ([`hls`]). The load and
-//! the figures are `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
+//! medians and spreads; choosing between it and the cases of the proxy ([`proxy`]), of HLS ([`hls`]) and of
+//! what a browser shows ([`glass`]). The load and the figures are `weir bench`'s. Does not: judge; a missed bar is marked, and the exit code stays 0.
 
 mod front;
+mod glass;
 mod hls;
 mod proxy;
 
@@ -137,6 +138,17 @@ pub(crate) fn run(project: &Project, name: &str, runs: usize) -> Result<()> {
     };
     fs::remove_dir_all(&folder)?;
     done
+}
+
+/// Whether `name` is the case that has arguments of its own, which [`run_glass`] measures.
+pub(crate) fn is_glass(name: &str) -> bool {
+    name == glass::NAME
+}
+
+/// Measures how old the pictures are that a browser shows; see [`glass::run`].
+pub(crate) fn run_glass(project: &Project, args: &[&str]) -> Result<()> {
+    let weir = build(project)?;
+    glass::run(project, &weir, args)
 }
 
 fn beside_nginx(weir: &Path, folder: &Path, filter: &str, runs: usize) -> Result<()> {

@@ -42,7 +42,8 @@ cargo xtask <command>
                            the proxy beside HAProxy: `bench proxy-all 5`, or proxy-100pub, proxy-100x2,
                            proxy-200view, proxy-2000x2, proxy-2000x2-20fps, proxy-first-frame, picks;
                            HLS: `bench hls-all 5`, or hls-2000 (low-latency viewers), hls-files (beside
-                           nginx), ts-1000 (HTTP-TS beside HTTP-FLV), hls-500-streams, hls-idle
+                           nginx), ts-1000 (HTTP-TS beside HTTP-FLV), hls-500-streams, hls-idle;
+                           pictures in Chromium: `bench ll-hls-latency [minutes] [--player NAME]`
   console [--dev]          the web console: install, check types, test, build into console/dist;
                            --dev serves the sources and reloads on change; needs node 18 and npm
   cluster [options]        3 origins, 2 proxies and Redis until Ctrl-C; --origins N, --proxies N,
@@ -78,6 +79,9 @@ fn run(args: &[&str]) -> Result<ExitCode> {
                 .parse()
                 .with_context(|| format!("not seconds: {seconds}"))?;
             done(fuzz::run(&project, target, seconds))
+        }
+        ["bench", name, rest @ ..] if bench::is_glass(name) => {
+            done(bench::run_glass(&project, rest))
         }
         ["bench"] => done(bench::run(&project, "all", bench::DEFAULT_RUNS)),
         ["bench", case] => done(bench::run(&project, case, bench::DEFAULT_RUNS)),

@@ -156,8 +156,8 @@ impl Api {
 
     /// The routes as the listener at `local` serves them.
     pub fn router(&self, local: SocketAddr) -> Router {
-        self.guarded(guard::Near::Listener(local))
-            .merge(pages::routes())
+        let guarded = self.guarded(guard::Near::Listener(local));
+        guarded.clone().merge(pages::routes(guarded))
     }
 
     /// The routes as a port of streams serves them.

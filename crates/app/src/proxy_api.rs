@@ -182,7 +182,7 @@ pub(crate) fn system_router(api: &Arc<ProxyApi>) -> Router {
         .route(register::PATH, any(register::register))
         .layer(axum::Extension(Arc::<register::Refusals>::default()));
     let open = open_routes().split_for_parts().0;
-    let console = pages::routes();
+    let console = pages::routes(finish(operators(api, Near::Peer), api));
     finish(guarded.merge(open).merge(register).merge(console), api)
 }
 

@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use weir_segment::File;
 
 use crate::egress::Container;
 use crate::end::{End, Word};
-use crate::files::{Visitor, find};
+use crate::files::find;
 use crate::http2::{self, Begun};
 use crate::listen::{Port, Streams};
 use crate::reply::{Prepared, field};
@@ -58,7 +59,7 @@ pub(crate) struct Connection {
     pub(crate) heads: Heads,
     /// How the request at hand is answered.
     pub(crate) manner: Manner,
-    visitor: Visitor,
+    peer: SocketAddr,
     /// What it asked for so far is worth a line in the log, or is not.
     noise: Noise,
 }
@@ -101,7 +102,7 @@ pub(crate) async fn run(gate: Gate, accepted: Accepted, port: Rc<Port>) {
     };
     let opened = Opened::new(&gate, protocol, socket.peer(), permit);
     opened.received(received);
-    let visitor = Visitor::new(socket.peer());
+    let peer = socket.peer();
     let conn = Rc::new(Conn::new(socket, opened.session().clone()));
     let manner = Manner::default();
     let mut connection = Connection {
@@ -113,7 +114,7 @@ pub(crate) async fn run(gate: Gate, accepted: Accepted, port: Rc<Port>) {
         since,
         heads,
         manner,
-        visitor,
+        peer,
         noise: Noise::None,
     };
     let end = match connection.serve(first).await {
@@ -253,15 +254,8 @@ impl Connection {
     /// Answers a request for a file, when there is an answer.
     async fn file(&mut self, request: &Request, named: (StreamKey, File)) -> Result<(), End> {
         let (key, file) = named;
-        self.visitor.asks(file);
         let (port, hub) = (Rc::clone(&self.port), Arc::clone(&self.gate.hub));
-        let found = find(
-            port.desk.as_ref(),
-            &hub,
-            self.visitor,
-            request,
-            (&key, file),
-        );
+        let found = find(port.desk.as_ref(), &hub, self.peer, request, (&key, file));
         let found = tokio::select! {
             biased;
             found = found => found,

@@ -18,44 +18,20 @@ use weir_segment::{Answer, Ask, Cache, File, More, Reply, Rest};
 use weir_http::request::Request;
 
 use crate::reply::Prepared;
-use crate::shelf::{Desk, Handle, Who};
+use crate::shelf::{DASH, Desk, HLS, Handle, Who};
 
-/// Names of viewers of files in logs, metrics and the API.
-const HLS: &str = "hls";
-const DASH: &str = "dash";
-
-/// Who asks on a connection, and what they are known to watch by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Visitor {
-    pub(crate) peer: SocketAddr,
-    /// By which lists: segments are the same for all.
-    protocol: &'static str,
-}
-
-impl Visitor {
-    pub(crate) fn new(peer: SocketAddr) -> Self {
-        Self {
-            peer,
-            protocol: HLS,
-        }
-    }
-
-    /// Notes what is asked for.
-    pub(crate) fn asks(&mut self, file: File) {
-        match file {
-            File::Manifest => self.protocol = DASH,
-            File::Multivariant | File::Playlist(_) => self.protocol = HLS,
-            _ => {}
-        }
-    }
-
-    fn who<'a>(&self, request: &'a Request) -> Who<'a> {
-        Who {
-            protocol: self.protocol,
-            peer: self.peer,
-            agent: &request.agent,
-            forwarded: request.forwarded_for.as_deref().unwrap_or_default(),
-        }
+/// Who asks at the other end, `peer`, for `file`.
+fn who(peer: SocketAddr, file: File, request: &Request) -> Who<'_> {
+    Who {
+        // segments are the same for both
+        list: match file {
+            File::Manifest => Some(DASH),
+            File::Multivariant | File::Playlist(_) => Some(HLS),
+            _ => None,
+        },
+        peer,
+        agent: &request.agent,
+        forwarded: request.forwarded_for.as_deref().unwrap_or_default(),
     }
 }
 
@@ -99,7 +75,7 @@ impl Growth {
 pub(crate) async fn find(
     desk: Option<&Desk>,
     hub: &Arc<Hub>,
-    visitor: Visitor,
+    peer: SocketAddr,
     request: &Request,
     (key, file): (&StreamKey, File),
 ) -> Found {
@@ -109,7 +85,7 @@ pub(crate) async fn find(
         return refuse(request, 404, text);
     };
     let found = match desk.open(key) {
-        Some(handle) => answer(desk, handle, hub, visitor, request, (file, since)).await,
+        Some(handle) => answer(desk, handle, hub, peer, request, (file, since)).await,
         None => refuse(request, 404, "nobody publishes this stream"),
     };
     let (Found::Whole(prepared) | Found::Growing(prepared, _)) = &found;
@@ -126,7 +102,7 @@ async fn answer(
     desk: &Desk,
     handle: Handle,
     hub: &Arc<Hub>,
-    visitor: Visitor,
+    peer: SocketAddr,
     request: &Request,
     (file, since): (File, Instant),
 ) -> Found {
@@ -136,7 +112,7 @@ async fn answer(
         accepts_gzip: request.accepts_gzip,
         since,
     };
-    let admits = |bytes| handle.admit(&visitor.who(request), hub, bytes);
+    let admits = |bytes| handle.admit(&who(peer, file, request), hub, bytes);
     let away = || {
         let reply = Reply::refusal(403, Cache::Never, "this viewer was sent away");
         Found::Whole(Prepared::file(request, reply))

@@ -34,7 +34,7 @@ use weir_http::request::{Method, Request};
 use crate::FILES_PROTOCOL;
 use crate::connection::{plain, resource};
 use crate::end::End;
-use crate::files::{Found, Visitor, find};
+use crate::files::{Found, find};
 use crate::listen::Port;
 use crate::pages;
 use crate::reply::{Length, Prepared};
@@ -105,7 +105,6 @@ struct Shared {
     refusal: Option<Refusal>,
     session: Arc<Session>,
     flow: Rc<Flow>,
-    visitor: std::cell::Cell<Visitor>,
 }
 
 /// Serves a connection to its end.
@@ -127,7 +126,6 @@ pub(crate) async fn serve(gate: Gate, port: Rc<Port>, begun: Begun) {
                 refusal: begun.refusal,
                 session: Arc::clone(opened.session()),
                 flow: Rc::new(Flow::new(clock::now())),
-                visitor: std::cell::Cell::new(Visitor::new(peer)),
             });
             drive(&shared, io).await
         }
@@ -246,11 +244,8 @@ impl Shared {
         let is_read = matches!(request.method, Method::Get | Method::Head);
         match resource {
             Resource::File(key, file) if is_read => {
-                let mut visitor = self.visitor.get();
-                visitor.asks(file);
-                self.visitor.set(visitor);
                 let (desk, hub) = (self.port.desk.as_ref(), &self.gate.hub);
-                find(desk, hub, visitor, request, (&key, file)).await
+                find(desk, hub, self.peer, request, (&key, file)).await
             }
             Resource::Application => Found::Whole(self.page(parts, incoming).await),
             Resource::Stream(..) if request.method != Method::Options => {

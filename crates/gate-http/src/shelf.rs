@@ -1,6 +1,6 @@
 //! The shelf: which streams have segments, from the first request for them until nobody asks any more.
 //!
-//! Owns: [`Shelf`], the process's channels, their taps at the hub and their ends; [`Handle`], a core's way to one of
+//! Owns: [`Shelf`], the process's channels, their taps at the hub and their ends; `Handle`, a core's way to one of
 //! them. Does not: know what an answer is (`weir-segment` does), or write to sockets.
 //!
 //! # One wake a core
@@ -32,7 +32,7 @@ use weir_net::cores::Core;
 use weir_segment::{Anchor, Answer, Ask, Channel, More, Rest, Rhythm};
 
 use audience::Audience;
-pub(crate) use audience::Who;
+pub(crate) use audience::{DASH, HLS, Who};
 use disk::Disk;
 pub use metrics::Metrics;
 use news::{Attendance, Bells, Herald};

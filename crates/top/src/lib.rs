@@ -9,6 +9,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod args;
+mod canvas;
 mod client;
 mod clock;
 mod facts;

@@ -4,15 +4,23 @@
 //! thread that asks. Invariants: at most one question is under way; both queues have room for what one look needs.
 //! Does not: know what is drawn or what keys mean.
 
+use std::io::{self, Stdout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use crossterm::cursor::{Hide, Show};
 use crossterm::event::{self, Event};
+use crossterm::terminal::{
+    Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode, size,
+};
+use crossterm::{execute, queue};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::canvas::Canvas;
 use crate::client::Client;
 use crate::clock;
 use crate::facts::{self, Facts, Wanted};
@@ -41,14 +49,54 @@ enum Answer {
     Kicked(String),
 }
 
-/// Puts the terminal back as it was.
-struct Restore;
+/// The terminal, which is put back as it was when this is dropped.
+struct Screen {
+    out: Stdout,
+    /// What it shows.
+    shown: Option<Canvas>,
+}
 
-impl Drop for Restore {
-    fn drop(&mut self) {
-        // also sets the hook of panics free, which restores as well
-        ratatui::restore();
+impl Screen {
+    /// Takes the terminal. A panic puts it back before it says what happened.
+    fn open() -> io::Result<Self> {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            hook(panic);
+        }));
+        let mut screen = Self {
+            out: io::stdout(),
+            shown: None,
+        };
+        enable_raw_mode()?;
+        execute!(screen.out, EnterAlternateScreen, DisableLineWrap, Hide)?;
+        Ok(screen)
     }
+
+    fn draw(&mut self, state: &State) -> io::Result<()> {
+        let (width, height) = size()?;
+        let mut canvas = Canvas::new(width, height);
+        view::draw(&mut canvas, state);
+        let shown = self.shown.as_ref();
+        if shown.is_none_or(|shown| shown.area() != canvas.area()) {
+            queue!(self.out, Clear(ClearType::All))?;
+        }
+        canvas.write(shown, &mut self.out)?;
+        self.shown = Some(canvas);
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    // the terminal may be gone, and nobody is left to tell
+    let _ = disable_raw_mode();
+    let _ = execute!(io::stdout(), EnableLineWrap, LeaveAlternateScreen, Show);
 }
 
 /// Shows the server behind `client` until a key or a signal ends it.
@@ -60,8 +108,7 @@ pub(crate) fn run(client: Client, interval: Duration) -> anyhow::Result<()> {
     }
     let mut state = State::new(client.address());
     let (questions, answers) = asker(client)?;
-    let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
-    let _restore = Restore;
+    let mut screen = Screen::open().context("the terminal cannot be used")?;
     let mut next = clock::now();
     let mut is_asked = false;
     while !ended.load(Ordering::Relaxed) {
@@ -82,7 +129,7 @@ pub(crate) fn run(client: Client, interval: Duration) -> anyhow::Result<()> {
             };
             is_asked = questions.try_send(Question::Look(wanted)).is_ok();
         }
-        terminal.draw(|frame| view::draw(frame, &state))?;
+        screen.draw(&state)?;
         if !event::poll(NOTICE)? {
             continue;
         }

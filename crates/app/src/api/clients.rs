@@ -2,6 +2,7 @@
 //!
 //! Owns: the list of clients, one client, and its kick. Does not: end a session; its gate does when it sees the wish.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -132,7 +133,10 @@ fn entry(shared: &Shared, session: &Session) -> Entry {
     let kbps = shared.rates.session(session.id);
     Entry {
         id: session.id.to_string(),
-        ip: Some(session.peer.ip().to_canonical()),
+        peer: Some(SocketAddr::new(
+            session.peer.ip().to_canonical(),
+            session.peer.port(),
+        )),
         stream: activity
             .stream
             .as_ref()

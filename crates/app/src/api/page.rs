@@ -4,7 +4,7 @@
 //! Does not: hold lists.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
@@ -111,8 +111,8 @@ pub(crate) struct Listing {
 pub(crate) struct Entry {
     /// Its id.
     pub(crate) id: String,
-    /// The other end.
-    pub(crate) ip: Option<IpAddr>,
+    /// The other end, an address of IPv4 as such.
+    pub(crate) peer: Option<SocketAddr>,
     /// Its stream; empty before it has one.
     pub(crate) stream: String,
     /// Its protocol.
@@ -130,10 +130,10 @@ pub(crate) struct Entry {
 impl Entry {
     /// Whether the entry has `text`, which is in lower case.
     fn has(&self, text: &str) -> bool {
-        let ip = self.ip.map_or_else(String::new, |ip| ip.to_string());
+        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
         let fields = [
             &self.id,
-            &ip,
+            &peer,
             &self.stream,
             self.protocol,
             self.role,
@@ -148,7 +148,7 @@ impl Entry {
         match by {
             // the list comes in order of id
             SortBy::Id => Ordering::Equal,
-            SortBy::Ip => self.ip.cmp(&other.ip),
+            SortBy::Ip => self.peer.cmp(&other.peer),
             SortBy::Stream => self.stream.cmp(&other.stream),
             SortBy::Protocol => self.protocol.cmp(other.protocol),
             SortBy::Since => self.since.cmp(&other.since),
@@ -219,7 +219,7 @@ mod tests {
     fn entries() -> Vec<Entry> {
         let one = |id: &str, ip: &str, stream: &str, kbps| Entry {
             id: id.to_owned(),
-            ip: Some(ip.parse().unwrap()),
+            peer: Some(SocketAddr::new(ip.parse().unwrap(), 40_000 + kbps as u16)),
             stream: stream.to_owned(),
             protocol: "rtmp",
             role: "player",
@@ -264,6 +264,7 @@ mod tests {
         for (query, expected) in [
             ("search=LIVE/X", (2, "ac")),
             ("search=10.0.0.1", (1, "b")),
+            ("search=10.0.0.9:40005", (1, "a")),
             ("search=lavf", (3, "abc")),
             ("search=player&count=1", (3, "a")),
             ("search=player&sort=kbps&start=1&count=1", (3, "a")),

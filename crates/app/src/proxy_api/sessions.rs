@@ -2,6 +2,7 @@
 //!
 //! Owns: their list. Does not: end a session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -98,7 +99,10 @@ fn entry(session: &Session) -> Entry {
     let (up, down) = (&session.up, &session.down);
     Entry {
         id: session.id.to_string(),
-        ip: Some(session.client.ip().to_canonical()),
+        peer: Some(SocketAddr::new(
+            session.client.ip().to_canonical(),
+            session.client.port(),
+        )),
         stream: stream.unwrap_or_default(),
         protocol: session.protocol,
         role: about.role.name(),

@@ -520,6 +520,15 @@ async fn b7_streams_are_listed_and_forgotten() {
         (&page["total"], &page["streams"]),
         (&json!(2), &json!([row(live, 1)]))
     );
+    // the page of a proxy without its console lists them too, for those who may see the API
+    for (peer, is_shown) in [(HERE, true), (AWAY, false)] {
+        let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 50_000));
+        let request = Request::get("/console/").extension(ConnectInfo(peer));
+        let request = request.header("host", "localhost").body(()).unwrap();
+        let shown = pages::plain(system_router(&proxy.api), &request).await;
+        let shown = String::from_utf8(shown.body().to_vec()).unwrap();
+        assert_eq!(shown.contains("<tr><td>/live/s<td>"), is_shown, "{shown}");
+    }
     let wrong = Ask::new("GET", "/api/v1/streams?cluster=2");
     assert_eq!(proxy.failure(wrong).await.0, 400);
 

@@ -283,6 +283,33 @@ fn the_console_needs_no_token_and_the_api_does() {
 }
 
 #[test]
+fn a_server_without_its_console_shows_a_page_with_the_streams() {
+    let page = |token, headers: &[(&str, &str)]| {
+        let server = Server::start(token);
+        let _publisher = Client::publish(server.rtmp(), "live", "camera");
+        let (status, _, page) = server.ask("GET", "/console/", headers);
+        assert_eq!(status, 200);
+        page
+    };
+    let is_plain = !weir_console::is_full();
+    let bearer = format!("Bearer {TOKEN}");
+    for (token, headers, is_listed) in [
+        ("", &[][..], true),
+        (TOKEN, &[("authorization", bearer.as_str())], true),
+        (TOKEN, &[], false),
+    ] {
+        let page = page(token, headers);
+        // the full console asks for itself
+        let expected = is_plain && is_listed;
+        assert_eq!(
+            page.contains("<tr><td>/live/camera<td>"),
+            expected,
+            "{page}"
+        );
+    }
+}
+
+#[test]
 fn a_viewer_and_what_it_was_sent_are_shown() {
     let server = Server::start("");
     let _publisher = Client::publish(server.rtmp(), "live", "camera");

@@ -6,13 +6,17 @@
 //!
 //! A viewer is an address and a software: two people behind one address with the same player count as one. A session
 //! id in every address would tell them apart, and make every cache useless.
+//!
+//! What a viewer watches by is told by lists alone, since segments are the same for HLS and DASH, and players ask for
+//! them on connections of their own. The first list that a viewer asks for decides; before there is one, it counts as
+//! HLS. One player that asks for lists of both is one viewer, by the first of them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use weir_hub::{Hub, Session, SessionRole};
 use weir_media::StreamKey;
@@ -28,11 +32,17 @@ const AWAY: Duration = Duration::from_secs(60);
 /// Most viewers of a stream that are told apart. More are served, and counted no further.
 const MOST_VIEWERS: usize = 20_000;
 
+/// Viewers of playlists, in logs, metrics and the API.
+pub(crate) const HLS: &str = "hls";
+
+/// Viewers of manifests, in logs, metrics and the API.
+pub(crate) const DASH: &str = "dash";
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Who<'a> {
-    /// `hls` or `dash`.
-    pub(crate) protocol: &'static str,
+    /// [`HLS`] or [`DASH`] when it asks for such a list.
+    pub(crate) list: Option<&'static str>,
     /// The other end of the connection.
     pub(crate) peer: SocketAddr,
     /// `User-Agent`.
@@ -45,13 +55,59 @@ pub(crate) struct Who<'a> {
 struct Viewer {
     session: Arc<Session>,
     last: Instant,
+    /// It has asked for a list, which says by what protocol it watches.
+    is_sure: bool,
 }
 
 /// The viewers of a channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Audience {
     hasher: RandomState,
     viewers: HashMap<u64, Viewer>,
+    /// [`MOST_VIEWERS`], but in tests.
+    most: usize,
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            viewers: HashMap::new(),
+            most: MOST_VIEWERS,
+        }
+    }
+}
+
+impl Who<'_> {
+    /// Its entry in the table of sessions.
+    fn enter(
+        &self,
+        protocol: &'static str,
+        stream: &StreamKey,
+        hub: &Hub,
+        (since, wallclock): (Instant, SystemTime),
+    ) -> Arc<Session> {
+        let session = hub.sessions().open(protocol, self.peer, since, wallclock);
+        session.set_activity(SessionRole::Player, Some(stream.clone()));
+        session.set_agent(self.agent);
+        session.set_via(self.forwarded);
+        session
+    }
+}
+
+impl Viewer {
+    /// Has it counted by `protocol`, if it is not: entries keep theirs, so that takes another one.
+    fn call(&mut self, protocol: &'static str, who: &Who<'_>, stream: &StreamKey, hub: &Hub) {
+        let old = &self.session;
+        if old.protocol == protocol {
+            return;
+        }
+        let new = who.enter(protocol, stream, hub, (old.since, old.since_wallclock));
+        let bytes = old.bytes_out.load(Ordering::Relaxed);
+        new.bytes_out.store(bytes, Ordering::Relaxed);
+        hub.sessions().close(old.id);
+        self.session = new;
+    }
 }
 
 impl Audience {
@@ -66,24 +122,25 @@ impl Audience {
     ) -> bool {
         let id = self
             .hasher
-            .hash_one((who.protocol, who.peer.ip(), who.agent, who.forwarded));
+            .hash_one((who.peer.ip(), who.agent, who.forwarded));
         let viewers = self.viewers.len();
+        let since = (now, clock::wallclock());
         let viewer = match self.viewers.get_mut(&id) {
             Some(viewer) => viewer,
-            None if viewers >= MOST_VIEWERS => return true,
-            None => self.viewers.entry(id).or_insert_with(|| {
-                let session = hub
-                    .sessions()
-                    .open(who.protocol, who.peer, now, clock::wallclock());
-                session.set_activity(SessionRole::Player, Some(stream.clone()));
-                session.set_agent(who.agent);
-                session.set_via(who.forwarded);
-                Viewer { session, last: now }
+            None if viewers >= self.most => return true,
+            None => self.viewers.entry(id).or_insert_with(|| Viewer {
+                session: who.enter(who.list.unwrap_or(HLS), stream, hub, since),
+                last: now,
+                is_sure: who.list.is_some(),
             }),
         };
         viewer.last = now;
         if viewer.session.ending().is_some() {
             return false;
+        }
+        if let Some(protocol) = who.list.filter(|_| !viewer.is_sure) {
+            viewer.is_sure = true;
+            viewer.call(protocol, who, stream, hub);
         }
         viewer.session.bytes_out.fetch_add(bytes, Ordering::Relaxed);
         true
@@ -112,3 +169,6 @@ impl Audience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

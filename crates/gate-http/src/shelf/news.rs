@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -104,7 +104,7 @@ impl Herald {
     pub(super) async fn run(&self) {
         loop {
             tokio::select! {
-                () = poll_fn(|context| self.poll(context)) => {
+                () = poll_fn(|context| self.poll(context.waker())) => {
                     self.heard.set(self.heard.get() + 1);
                     self.notify.notify_waiters();
                 }
@@ -119,12 +119,15 @@ impl Herald {
         self.bells.0.lock().retain(is_other);
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, task: &Waker) -> Poll<()> {
         let mut waker = self.bell.waker.lock();
         if self.bell.rung.swap(false, Ordering::AcqRel) {
             return Poll::Ready(());
         }
-        *waker = Some(context.waker().clone());
+        *waker = Some(task.clone());
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;
