@@ -40,7 +40,7 @@ pub enum Rule {
     Target,
     /// There is a part target where there are parts, and none exceeds it (§4.4.3.7).
     PartTarget,
-    /// All parts but a segment's last have 85 % of it (§4.4.4.9).
+    /// All parts but a segment's last, independent ones and gaps have 85 % of it (§4.4.4.9).
     PartShort,
     /// The parts of a segment add up to it.
     PartSum,
@@ -208,7 +208,8 @@ fn check_segments(list: &Listing, found: &mut Vec<Finding>) {
             if part.duration > part_target + CUT {
                 found.push(finding(Rule::PartTarget, part.line, detail()));
             }
-            let is_last = index + 1 == parts.len();
+            // the rule leaves out those at which a player may begin anew, and gaps
+            let is_last = index + 1 == parts.len() || part.is_independent || part.is_gap;
             let is_short =
                 part_target.is_finite() && part.duration + CUT < part_target * PART_SHARE;
             if !is_last && is_short {

@@ -28,6 +28,13 @@ const MEDIA_SETTLED: Duration = Duration::from_secs(1);
 /// How long a key frame is waited for. A stream that has none in this time refreshes in another way, and begins as it is.
 const KEY_WAIT: Duration = Duration::from_secs(10);
 
+/// For how long of its own time a publisher's first picture waits for the first sound. Codecs without configuration are
+/// not known before it comes, and who begins without it goes on behind a discontinuity.
+const SOUND_WAIT: Duration = Duration::from_millis(500);
+
+/// Most pictures that wait so: half a second at 240 fps.
+const MOST_EARLY: usize = 120;
+
 /// Largest part, in frames. A hostile publisher may date all of them alike; 240 fps for two seconds are 480, with sound
 /// a few hundred more.
 const MOST_FRAMES: usize = 2_000;
@@ -43,8 +50,6 @@ const SHARE_OF_SEGMENT: usize = 5;
 struct Source {
     codec: Option<Codec>,
     config: Bytes,
-    /// When its first frame came.
-    since: Option<Instant>,
     /// No segment can hold it.
     unusable: bool,
 }
@@ -62,8 +67,7 @@ impl Source {
     }
 
     /// Notes a frame; true when its codec is another than before.
-    fn see(&mut self, now: Instant, frame: &Frame) -> bool {
-        self.since.get_or_insert(now);
+    fn see(&mut self, frame: &Frame) -> bool {
         let changed = self.codec.is_some_and(|codec| codec != frame.codec);
         if changed {
             self.config = Bytes::new();
@@ -114,12 +118,19 @@ pub(crate) struct Cutter {
     zero: Option<Timestamp>,
     /// Where the line begins, in ticks.
     begins: i64,
+    /// When the clock was made, which is when it sees its first frames.
+    made: Instant,
+    /// When the publisher came.
     since: Instant,
     video: Source,
     audio: Source,
     /// A frame of sound, for codecs whose frames describe them.
     sound: Option<Frame>,
     open: Option<Open>,
+    /// The publisher's first pictures, while it is not known whether there is sound, and when each came.
+    early: Vec<(Instant, Frame)>,
+    /// Nothing of this publisher has begun.
+    is_fresh: bool,
     /// The usual distance of frames of the track that leads, in ticks.
     interval: i64,
     /// Longest part that may be announced, in ticks.
@@ -137,11 +148,14 @@ impl Cutter {
             settings,
             zero: None,
             begins: LINE_BEGINS,
+            made: now,
             since: now,
             video: Source::default(),
             audio: Source::default(),
             sound: None,
             open: None,
+            early: Vec::new(),
+            is_fresh: true,
             interval,
             sequence: 0,
         }
@@ -183,10 +197,12 @@ impl Cutter {
         self.video = Source::default();
         self.audio = Source::default();
         self.sound = None;
+        self.is_fresh = true;
     }
 
     /// Ends the segment under way, and its period.
     pub(crate) fn finish(&mut self, store: &mut Store) {
+        self.release(store);
         let Some(mut open) = self.open.take() else {
             return;
         };
@@ -201,12 +217,58 @@ impl Cutter {
     pub(crate) fn push(&mut self, now: Instant, frame: &Frame, store: &mut Store) -> bool {
         let before = store.version();
         match (frame.track, frame.role) {
-            (TrackId::VIDEO | TrackId::AUDIO, Role::Config) => self.configure(frame),
-            (TrackId::VIDEO, Role::Key | Role::Delta) => self.picture(now, frame, store),
-            (TrackId::AUDIO, Role::Key | Role::Delta) => self.sound(now, frame, store),
+            (TrackId::VIDEO | TrackId::AUDIO, Role::Config) => {
+                if frame.track == TrackId::VIDEO {
+                    self.release(store);
+                }
+                self.configure(frame);
+            }
+            (TrackId::VIDEO, Role::Key | Role::Delta) => self.keep_or_take(now, frame, store),
+            (TrackId::AUDIO, Role::Key | Role::Delta) => {
+                if !self.early.is_empty() {
+                    self.audio.see(frame);
+                    self.sound = Some(frame.clone());
+                    self.release(store);
+                }
+                self.sound(now, frame, store);
+            }
             _ => {}
         }
         store.version() != before
+    }
+
+    fn keep_or_take(&mut self, now: Instant, frame: &Frame, store: &mut Store) {
+        if !self.keeps(now, frame) {
+            self.release(store);
+            self.picture(now, frame, store);
+        }
+    }
+
+    /// Keeps a picture for a while that comes before it is known whether there is sound; true if so.
+    fn keeps(&mut self, now: Instant, frame: &Frame) -> bool {
+        let begins = frame.role == Role::Key || !self.early.is_empty();
+        // a header may be as good as none: that of AC-3 is empty
+        let is_known = self.sound.is_some() || !self.audio.config.is_empty();
+        if !self.is_fresh || is_known || !begins || self.early.len() >= MOST_EARLY {
+            return false;
+        }
+        let first = self.early.first().map_or(frame.dts, |(_, first)| first.dts);
+        let span = (frame.dts - first).ticks();
+        let bytes: usize = self.early.iter().map(|(_, early)| early.packet.len()).sum();
+        let waits = (0..Timestamp::from_duration(SOUND_WAIT).ticks()).contains(&span);
+        if !waits || bytes > MOST_PART_BYTES {
+            return false;
+        }
+        self.early.push((now, frame.clone()));
+        true
+    }
+
+    /// Takes in the pictures that were kept.
+    fn release(&mut self, store: &mut Store) {
+        for (now, frame) in std::mem::take(&mut self.early) {
+            self.is_fresh = false;
+            self.picture(now, &frame, store);
+        }
     }
 
     fn configure(&mut self, frame: &Frame) {
@@ -228,12 +290,13 @@ impl Cutter {
     }
 
     fn picture(&mut self, now: Instant, frame: &Frame, store: &mut Store) {
-        let changed = self.video.see(now, frame);
+        let changed = self.video.see(frame);
         if self.video.unusable {
             return;
         }
         let is_key = frame.role == Role::Key;
-        let since = self.video.since.unwrap_or(now);
+        // not from the first frame on: the hub passes on none that comes before a key frame, for as long
+        let since = self.since.max(self.made);
         let may_begin = is_key || now.saturating_duration_since(since) >= KEY_WAIT;
         let at = self.line(frame.dts);
         if let Some(mut open) = self.open.take() {
@@ -261,7 +324,7 @@ impl Cutter {
     }
 
     fn sound(&mut self, now: Instant, frame: &Frame, store: &mut Store) {
-        let changed = self.audio.see(now, frame);
+        let changed = self.audio.see(frame);
         if self.audio.unusable {
             return;
         }
@@ -356,6 +419,7 @@ impl Cutter {
         if video.is_none() && audio.is_none() {
             return;
         }
+        self.is_fresh = false;
         let delay = if is_video {
             frame.composition.ticks().max(0)
         } else {

@@ -22,6 +22,9 @@ const FRAME_HEAD_BYTES: usize = 12;
 /// Bit rates of MPEG-TS are higher by its packets' heads and their padding: an eighth, for small frames.
 const TS_SHARE: u64 = 8;
 
+/// Longest frame of sound in wide use: 1,536 samples at 44.1 kHz, of AC-3.
+const SOUND_FRAME: Duration = Duration::from_millis(35);
+
 /// The group of sound that has segments of its own.
 const AUDIO_GROUP: &str = "audio";
 
@@ -246,9 +249,14 @@ impl<'a> Facts<'a> {
         out
     }
 
+    /// The length that no part of a list exceeds. Sound is cut where pictures are, and what belongs together is sent
+    /// some frames apart, so parts of sound vary; what is announced must not.
     fn part_target_of(&self, list: List) -> Duration {
         match list {
-            List::Fmp4(View::Audio) => self.store.longest_sound().max(self.part_target),
+            List::Fmp4(View::Audio) => {
+                let usual = self.part_target * 3 / 2 + SOUND_FRAME;
+                self.store.longest_sound().max(usual)
+            }
             _ => self.part_target,
         }
     }

@@ -133,14 +133,15 @@ impl Facts<'_> {
         }
     }
 
-    /// The length that a segment under way is expected to have: the longest of late.
+    /// The length that a segment under way is expected to have: the longest of late. The first of a period is cut short.
+    /// What is said must hold: ffmpeg plays again what moves to another time.
     fn expected(&self) -> Duration {
         let complete = self
             .store
             .segments()
             .iter()
             .rev()
-            .filter(|segment| segment.complete);
+            .filter(|segment| segment.complete && segment.msn != segment.period.first);
         let longest = complete
             .take(4)
             .map(|segment| segment.duration(View::Both))

@@ -20,6 +20,10 @@ use crate::settings::{Encryption, Keep, Settings};
 /// 2025-01-01 in seconds since 1970: the zero of media sequence numbers.
 const NUMBERS_BEGIN: u64 = 1_735_689_600;
 
+/// Where the first discontinuity sequence number lies below. hls.js keeps a list as long as the number and walks through it
+/// with each playlist: numbers as large as those of segments take it a second each time.
+const DISCONTINUITIES: u64 = 1 << 13;
+
 /// Ticks of the stream's clock in a second.
 pub(crate) const TICKS: i64 = 900_000;
 
@@ -141,7 +145,7 @@ impl Store {
             segments: VecDeque::new(),
             next_msn: first,
             // a restart is a discontinuity too: clients see that the number is another
-            discontinuities: first,
+            discontinuities: first % DISCONTINUITIES,
             bytes: 0,
             anchor,
             zero: None,

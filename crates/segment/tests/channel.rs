@@ -637,6 +637,112 @@ fn no_key_frame_at_all_begins_after_a_while() {
 }
 
 #[test]
+fn frames_that_were_held_back_for_want_of_a_key_frame_are_not_waited_for_again() {
+    let mut show = live();
+    // the hub passes on none for ten seconds
+    show.at = 10_000;
+    show.pictures = 1;
+    show.gop = i64::MAX;
+    show.run(25 * 11);
+    let text = show.text(BOTH, "");
+    assert!(count(&text, "#EXTINF") >= 1, "{text}");
+}
+
+/// A frame of MP3: MPEG-1, layer III, 128 kbit/s, 44.1 kHz.
+fn mp3(millis: i64) -> Frame {
+    let codec = Codec::Audio(AudioCodec::Mp3);
+    let mut payload = [0; 417];
+    payload[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
+    frame(TrackId::AUDIO, codec, Role::Key, millis, &payload)
+}
+
+#[test]
+fn sound_that_has_no_configuration_is_there_from_the_first_picture_on() {
+    let mut show = Show::new(Settings::default());
+    show.has_sound = false;
+    show.configure();
+    // some pictures come before the first sound does
+    show.run(3);
+    let mut sounds = 0;
+    for _ in 0..150 {
+        show.run(1);
+        while sounds < show.at - 80 {
+            let sound = mp3(sounds);
+            show.push(&sound);
+            sounds += 26;
+        }
+    }
+    let text = show.text(BOTH, "");
+    assert_eq!(count(&text, "#EXT-X-DISCONTINUITY\n"), 0, "{text}");
+    let sound = File::Playlist(List::Fmp4(View::Audio));
+    assert_eq!(count(&show.text(sound, ""), "#EXT-X-GAP"), 0);
+    assert!(text.contains("#EXTINF:1.000"), "{text}");
+    let text = show.text(File::Multivariant, "");
+    assert!(text.contains("mp4a.40.34"), "{text}");
+}
+
+#[test]
+fn pictures_without_sound_do_not_wait_long_for_it() {
+    let mut show = Show::new(Settings::default());
+    show.has_sound = false;
+    show.configure();
+    show.run(60);
+    let text = show.text(BOTH, "");
+    // from the first picture on, as if nothing had waited
+    assert!(text.contains("#EXTINF:1.000"), "{text}");
+    let mut short = Show::new(Settings::default());
+    short.has_sound = false;
+    short.configure();
+    short.run(5);
+    short.channel.end();
+    let text = short.text(BOTH, "");
+    assert!(text.contains("#EXTINF:0.200"), "{text}");
+}
+
+#[test]
+fn the_part_target_of_sound_does_not_change_when_it_is_sent_unevenly() {
+    let mut show = live();
+    let list = File::Playlist(List::Fmp4(View::Audio));
+    let target = |show: &mut Show| {
+        let text = show.text(list, "");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("#EXT-X-PART-INF"));
+        line.expect("it has parts").to_owned()
+    };
+    show.run(25 * 3);
+    let before = target(&mut show);
+    // four frames more in this part than in others
+    let late = show.at + 90;
+    while show.sounds * 1024 * 1000 / 44_100 < late {
+        let millis = show.sounds * 1024 * 1000 / 44_100;
+        let codec = Codec::Audio(AudioCodec::Aac);
+        show.push(&frame(
+            TrackId::AUDIO,
+            codec,
+            Role::Delta,
+            millis,
+            &[0x21, 1],
+        ));
+        show.sounds += 1;
+    }
+    show.run(25 * 3);
+    assert_eq!(target(&mut show), before);
+}
+
+#[test]
+fn what_a_manifest_foretells_of_a_young_stream_holds() {
+    let mut show = live();
+    // the first segment is a group of pictures, and all others two
+    show.run(25 * 2);
+    let young = show.text(File::Manifest, "");
+    assert!(young.contains("d=\"180000\" r=\"1\""), "{young}");
+    show.run(25 * 4);
+    let older = show.text(File::Manifest, "");
+    assert!(older.contains("d=\"180000\" r=\"3\""), "{older}");
+}
+
+#[test]
 fn fragments_have_the_times_of_the_publisher() {
     let mut show = live();
     show.reorder = 80;
@@ -730,6 +836,29 @@ fn transport_segments_continue_each_other() {
             }
         }
     }
+}
+
+#[test]
+fn discontinuities_are_counted_in_small_numbers() {
+    let mut show = live();
+    let begin = show.begin;
+    // forty years on
+    let wallclock = SystemTime::UNIX_EPOCH + Duration::from_secs(3_000_000_000);
+    let anchor = Anchor {
+        now: begin,
+        wallclock,
+    };
+    show.channel = Channel::new(Arc::default(), "x", anchor, Rhythm::default(), [1; 32]);
+    show.channel.publish(begin);
+    show.configure();
+    show.run(25 * 6);
+    let list = show.text(BOTH, "");
+    assert!(number(&list, "#EXT-X-MEDIA-SEQUENCE:") > 1_000_000_000);
+    // hls.js walks from zero to this number
+    assert!(
+        number(&list, "#EXT-X-DISCONTINUITY-SEQUENCE:") < 10_000,
+        "{list}"
+    );
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Frames {
     }
 
     /// All times from the first video frame's, else the first frame's.
-    fn from_zero(mut self) -> Self {
+    fn counted_from_zero(mut self) -> Self {
         let first = self.0.get("video").or_else(|| self.0.values().next());
         let zero = first
             .and_then(|frames| frames.first())
@@ -146,7 +146,10 @@ const TOLERANCE: i64 = 2;
 
 #[track_caller]
 fn assert_same(what: &str, published: &Frames, played: Frames) {
-    let (published, played) = (published.clone().from_zero(), played.from_zero());
+    let (published, played) = (
+        published.clone().counted_from_zero(),
+        played.counted_from_zero(),
+    );
     for (kind, published_frames) in &published.0 {
         assert_eq!(
             published.hashes(kind),

@@ -158,8 +158,10 @@ fn each_fault_in_a_playlist_is_found() {
 
 #[test]
 fn short_and_far_parts_are_found() {
-    let short = with("DURATION=1.0,URI=\"13.0", "DURATION=0.84,URI=\"13.0")
+    let independent = with("DURATION=1.0,URI=\"13.0", "DURATION=0.84,URI=\"13.0")
         .replace("#EXTINF:2.0,\n13", "#EXTINF:1.84,\n13");
+    assert_eq!(check(&independent), []);
+    let short = independent.replace("13.0.m4s\",INDEPENDENT=YES", "13.0.m4s\"");
     assert_eq!(rules(&check(&short)), [Rule::PartShort]);
     // the last one may be short
     let last = with("DURATION=1.0,URI=\"13.1", "DURATION=0.1,URI=\"13.1")

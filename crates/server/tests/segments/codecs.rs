@@ -104,12 +104,19 @@ fn boxes(weir: &Weir, list: &Listing) {
     let bodies: Vec<_> = list.segments.iter().map(|s| fetch(weir, &s.uri)).collect();
     let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
     let structure = mp4box::inspect(&init, &slices);
-    structure.assert_sound();
+    // mp4box.js 2 reads the last metadata block of FLAC twice
+    let is_its_own = |error: &&String| !error.contains("Parsing of box 'dfLa'");
+    let errors: Vec<_> = structure.errors.iter().filter(is_its_own).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
     let multivariant = text(weir, "s.m3u8");
     for track in &structure.tracks {
         assert_eq!(structure.gaps(track.id), [], "track {}", track.id);
         // the type of a box has its case, and the name of a codec in lists has another
-        let codec = track.codec.to_lowercase();
+        let codec = match track.codec.as_str() {
+            // the two names of MP3 in MP4
+            "mp4a.6b" => "mp4a.40.34".to_owned(),
+            codec => codec.to_lowercase(),
+        };
         let named = multivariant.to_lowercase().contains(&codec);
         assert!(named, "{codec}: {multivariant}");
     }

@@ -1,9 +1,17 @@
 //! Segments on disk outlive the process that made them.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long files are waited for is measured on the machine's clock"
+)]
+
 use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, thread};
 
 use weir_hls::lint;
-use weir_testkit::{Kind, Media, Weir};
+use weir_testkit::{Kind, Media, PATIENCE, Weir};
 
 use crate::frames::Frames;
 use crate::script::{Script, Tape};
@@ -12,6 +20,25 @@ use crate::support::{always, ask, assert_clean, fetch, listed, text, url};
 /// A server that keeps its segments in `folder`.
 fn keeping(folder: &str) -> Weir {
     always(&["--hls-folder", folder])
+}
+
+/// Waits until so many segments are on disk: a thread of its own writes them.
+fn wait_for_files(folder: &str, least: usize) {
+    let begin = std::time::Instant::now();
+    loop {
+        let (mut paths, mut count) = (vec![PathBuf::from(folder)], 0);
+        while let Some(path) = paths.pop() {
+            match fs::read_dir(&path) {
+                Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path())),
+                Err(_) => count += usize::from(path.extension().is_some_and(|e| e == "segment")),
+            }
+        }
+        if count >= least {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{count} of {least} are written");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -26,22 +53,7 @@ fn a_killed_server_is_followed_by_one_that_goes_on() {
     let known: Vec<_> = before.segments.iter().map(|one| one.uri.clone()).collect();
     let bodies: Vec<_> = known.iter().map(|uri| fetch(&weir, uri)).collect();
     let init = fetch(&weir, before.segments[0].map.as_deref().expect("a map"));
-    // what is written is written by a thread of its own
-    let written = |folder: &str| {
-        let mut paths = vec![std::path::PathBuf::from(folder)];
-        let mut count = 0;
-        while let Some(path) = paths.pop() {
-            match std::fs::read_dir(&path) {
-                Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path())),
-                Err(_) => count += usize::from(path.extension().is_some_and(|e| e == "segment")),
-            }
-        }
-        count
-    };
-    while written(folder) < known.len() {
-        std::thread::yield_now();
-        weir.assert_well();
-    }
+    wait_for_files(folder, known.len());
     weir.process().signal("KILL");
     weir.process().wait();
     drop(script);

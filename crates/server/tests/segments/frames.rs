@@ -163,10 +163,10 @@ impl Frames {
     }
 }
 
-/// Delimiters and parameter sets, which containers keep in different places, are left out.
+/// Delimiters, parameter sets and the messages beside them, which containers keep in different places, are left out.
 fn pictures_filter(media: Media, is_ts: bool) -> Option<String> {
     let (convert, drop) = match media {
-        Media::HevcAac => ("hevc_mp4toannexb", "filter_units=remove_types=32-35"),
+        Media::HevcAac => ("hevc_mp4toannexb", "filter_units=remove_types=32-35|39"),
         Media::Vp9Opus | Media::Av1Aac | Media::AudioOnly => return None,
         _ => ("h264_mp4toannexb", "filter_units=remove_types=6-9"),
     };

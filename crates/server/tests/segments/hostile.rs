@@ -47,8 +47,8 @@ fn a_minute_without_a_key_frame_is_cut_all_the_same() {
     let first = tape.key(0);
     let late = tape.key(61);
     let mut tags = tape.0;
-    for at in first + 1..late {
-        tags[at] = unmarked(&tags[at]);
+    for tag in &mut tags[first + 1..late] {
+        *tag = unmarked(tag);
     }
     let (weir, list) = published(&tags);
     let long = list
@@ -75,7 +75,7 @@ fn slow_and_fast_pictures() {
     let count = frames.kind(Kind::Video).len();
     assert!((20..=120).contains(&count), "{count} pictures");
     // 240 a second
-    let (weir, list) = published(&tape.clone().times(10, 8_000).every(4_167).0);
+    let (weir, list) = published(&tape.times(10, 8_000).every(4_167).0);
     assert!(
         list.segments.iter().all(|segment| segment.duration <= 2.2),
         "{list:?}"
@@ -117,7 +117,7 @@ fn a_publishers_clock_that_jumps() {
 fn frames_that_are_all_dated_alike_are_bounded() {
     let tape = Tape::of(Media::VideoOnly).times(40, 8_000).every(0);
     let (weir, _) = published(&tape.0);
-    let bytes = metric_becomes(&weir, "segment_bytes", |_| true);
+    let bytes = metric_becomes(&weir, "segment_bytes", |bytes| bytes > 0);
     assert!(bytes <= 8 << 20, "{bytes}");
 }
 
@@ -146,8 +146,9 @@ fn what_does_not_fit_goes() {
 #[test]
 fn a_stream_without_key_frames_begins_in_the_end() {
     let weir = always(&["--hls-longest-segment", "2s"]);
-    let tape = Tape::of(Media::BaselineAac).pictures().without_keys();
+    let tape = Tape::of(Media::BaselineAac).pictures().without_marks();
     let mut script = Script::begin(&weir, "s");
+    weir.publishing("s");
     let address = weir.address("http");
     let asked = thread::spawn(move || http::request(address, "GET", "/live/s-av.m3u8"));
     // frames go on at their pace until somebody believes that no key frame comes
@@ -232,8 +233,6 @@ fn requests_for_what_is_not_there() {
         "/../live/s.m3u8",
         "/live/../live/s.m3u8",
         "/live/%2e%2e/live/s.m3u8",
-        "//live/s.m3u8",
-        "/live//s.m3u8",
         "/live/s.m3u8/",
         "/s.m3u8",
     ] {

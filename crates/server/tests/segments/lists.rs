@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use weir_hls::lint::{self, Listing};
 use weir_testkit::http::{Answer, Client};
-use weir_testkit::{Media, Process, Tool, Weir, http};
+use weir_testkit::{Media, Process, Weir, http};
 
 use crate::script::{Script, Tape};
 use crate::support::{
@@ -296,7 +296,7 @@ fn what_comes_next_is_waited_for_and_grows() {
         list.segments.len() == 2 && !list.open_parts.is_empty()
     });
     let open = list.next_number();
-    let hint = list.hint.clone().expect("a hint");
+    let hint = list.hint.expect("a hint");
     let (mut growing, address) = (Client::connect(weir.address("http")), weir.address("http"));
     let head = growing.begin("GET", &format!("/live/s-av-{open}.m4s"), &[]);
     assert_eq!(
@@ -336,5 +336,4 @@ fn what_comes_next_is_waited_for_and_grows() {
 #[test]
 fn the_other_parser_takes_no_nonsense() {
     assert!(m3u8_rs::parse_playlist_res(b"#EXTINF:nothing").is_err());
-    let _ = Tool::Curl.path();
 }

@@ -49,7 +49,8 @@ impl Script {
     /// Sends a tape at a pace, so many times faster than it plays, until it or the server ends.
     pub(crate) fn play(mut self, tape: Tape, haste: u32) {
         thread::spawn(move || {
-            let mut now = 0;
+            let frames = tape.0.iter().filter(|tag| !tag.is_sequence_header());
+            let mut now = frames.map(|tag| tag.timestamp).min().unwrap_or(0);
             for tag in &tape.0 {
                 let wait = tag.timestamp.saturating_sub(now) / haste;
                 now = now.max(tag.timestamp);
@@ -110,9 +111,9 @@ impl Tape {
         self
     }
 
-    /// Without the key frames.
-    pub(crate) fn without_keys(mut self) -> Self {
-        self.0.retain(|tag| !is_key(tag));
+    /// With key frames that are not told to be any.
+    pub(crate) fn without_marks(mut self) -> Self {
+        self.0 = self.0.iter().map(unmarked).collect();
         self
     }
 
@@ -139,10 +140,9 @@ impl Tape {
 
     /// Frame after frame at another distance, in thousandths of a millisecond.
     pub(crate) fn every(mut self, micros: u64) -> Self {
-        let mut count = 0;
-        for tag in self.0.iter_mut().filter(|tag| !tag.is_sequence_header()) {
-            tag.timestamp = (count * micros / 1000) as u32;
-            count += 1;
+        let frames = self.0.iter_mut().filter(|tag| !tag.is_sequence_header());
+        for (count, tag) in frames.enumerate() {
+            tag.timestamp = (count as u64 * micros / 1000) as u32;
         }
         self
     }

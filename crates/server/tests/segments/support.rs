@@ -47,15 +47,16 @@ pub(crate) fn whole(weir: &Weir, media: Media, name: &str) {
     listed(weir, &format!("{name}-av.m3u8"), |list| list.is_ended);
 }
 
-/// What an ffmpeg complained of. In a live list of fragmented MP4 it reads the map again with every reload, and says so:
-/// whatever server it is.
+/// What an ffmpeg complained of. In a live list of fragmented MP4 it reads the map again with every reload, and says so,
+/// whatever server it is; and of a transport stream of a few packets it says that they are few.
 pub(crate) fn complaints(process: &Process) -> String {
     let said = process.said();
-    let is_map = |line: &&str| {
+    let is_known = |line: &&str| {
         line.contains("Found duplicated MOOV Atom. Skipped it")
+            || line.contains("Could not detect TS packet size")
             || line.trim_start().starts_with("Last message repeated")
     };
-    let lines: Vec<_> = said.lines().filter(|line| !is_map(line)).collect();
+    let lines: Vec<_> = said.lines().filter(|line| !is_known(line)).collect();
     lines.join("\n")
 }
 
@@ -124,7 +125,12 @@ pub(crate) fn metric(weir: &Weir, name: &str) -> u64 {
         let (known, value) = line.rsplit_once(' ')?;
         known.contains(name).then(|| value.parse::<f64>().ok())?
     });
-    values.sum::<f64>() as u64
+    let values: Vec<_> = values.collect();
+    assert!(
+        !values.is_empty() || name == "segment_answers",
+        "no {name}: {text}"
+    );
+    values.iter().sum::<f64>() as u64
 }
 
 /// Waits until a metric has a value.
@@ -137,7 +143,12 @@ pub(crate) fn metric_becomes(weir: &Weir, name: &str, wanted: impl Fn(u64) -> bo
         }
         thread::sleep(POLL);
     }
-    panic!("{name} stays at {}", metric(weir, name))
+    let all = weir.api("GET", "/metrics").text();
+    let lines: Vec<_> = all
+        .lines()
+        .filter(|line| line.contains("segment_"))
+        .collect();
+    panic!("{name} stays at {}: {lines:#?}", metric(weir, name))
 }
 
 /// The bytes of all listed segments, each behind its map where it has one, with its length in seconds.

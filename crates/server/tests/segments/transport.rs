@@ -2,6 +2,7 @@
 
 use weir_testkit::{Media, Process, Tool, publish};
 
+use crate::frames::{Frames, assert_run};
 use crate::support::{always, fetch, listing, tool_for, url, weir, whole};
 
 #[path = "../../../container/tests/ts/check.rs"]
@@ -65,6 +66,9 @@ fn the_endless_stream_is_sound() {
         weir.logged_after(lines, "session opened", "");
         publish::ffmpeg(tool_for(media), media, &weir.rtmp(&name)).succeed();
         player.succeed();
-        assert_sound(&name, &std::fs::read(&file).expect("recorded"));
+        let stream = std::fs::read(&file).expect("recorded");
+        assert_sound(&name, &stream);
+        let played = Frames::in_bytes(media, &stream, "ts");
+        assert_run(&name, &Frames::published(media), &played).assert_whole(&name, 0);
     }
 }

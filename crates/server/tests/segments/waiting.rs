@@ -11,8 +11,12 @@ use crate::support::{always, listed, metric, metric_becomes};
 /// How many wait at once. Each takes a descriptor here and one in the server, which both have 20,000 at least.
 const MANY: u64 = 6_000;
 
-/// What may be held after the last round more than after the first: far less than a KiB for each of them.
-const SLACK: u64 = 6 << 20;
+/// How often they come.
+const ROUNDS: usize = 5;
+
+/// What may be held after the last round more than after the first two. The allocator gives back what it has at times of
+/// its own, which is as much as this; connections that are not forgotten take some KiB each, and those of three rounds more.
+const SLACK: u64 = 24 << 20;
 
 fn wait(weir: &Weir, file: &str) -> TcpStream {
     let mut stream = TcpStream::connect(weir.address("http")).expect("somebody listens");
@@ -28,7 +32,10 @@ fn thousands_who_wait_and_leave_leave_nothing() {
     let weir = always(&[&long[..], &["--hls-longest-segment", "40s"]].concat());
     let mut script = Script::begin(&weir, "s");
     script.send(&Tape::of(Media::VideoOnly).times(6, 8_000).0);
-    let list = listed(&weir, "s-av.m3u8", |list| list.segments.len() > 1);
+    // 1 s, twice 20 s, and 7 s of the next
+    let list = listed(&weir, "s-av.m3u8", |list| {
+        list.segments.len() == 3 && list.open_parts.len() > 30
+    });
     let next = list.next_number() + 1;
     let wishes = [
         format!("s-av.m3u8?_HLS_msn={next}"),
@@ -38,7 +45,7 @@ fn thousands_who_wait_and_leave_leave_nothing() {
     ];
     let refused = metric(&weir, "segment_answers");
     let mut memory = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let all = wishes.iter().cycle().take(MANY as usize);
         let all: Vec<_> = all.map(|file| wait(&weir, file)).collect();
         metric_becomes(&weir, "segment_waiting", |count| count == MANY);
@@ -48,7 +55,9 @@ fn thousands_who_wait_and_leave_leave_nothing() {
     }
     // none of them was answered: they were missed
     assert_eq!(metric(&weir, "segment_answers"), refused);
-    assert!(memory[2] <= memory[0] + SLACK, "{memory:?}");
+    // what is freed goes back to the system sooner or later
+    let usual = memory[0].max(memory[1]);
+    assert!(memory[ROUNDS - 1] <= usual + SLACK, "{memory:?}");
     script.send(&Tape::of(Media::VideoOnly).later(48_000).0);
     script.end();
     weir.assert_well();
