@@ -52,6 +52,8 @@ pub struct Conn {
     closed: Cell<Option<Closed>>,
     /// Nothing is under way, the socket is not full and not closed: a piece may go straight to it.
     clear: Cell<bool>,
+    /// What precedes the media is not known yet.
+    held: Cell<bool>,
     /// Bytes written, and how many of them the session's counter has seen.
     written: Cell<u64>,
     counted: Cell<u64>,
@@ -83,6 +85,7 @@ impl Conn {
             blocked_since: Cell::new(None),
             closed: Cell::new(None),
             clear: Cell::new(true),
+            held: Cell::new(false),
             written: Cell::new(0),
             counted: Cell::new(0),
             news: Notify::new(),
@@ -111,6 +114,18 @@ impl Conn {
     /// True while the socket is full and bytes wait.
     pub fn is_blocked(&self) -> bool {
         self.blocked_since.get().is_some()
+    }
+
+    /// Lets nothing out until [`Conn::release`]: what precedes the media is not known yet. A viewer keeps its place
+    /// meanwhile.
+    pub fn hold(&self) {
+        self.held.set(true);
+        self.clear.set(false);
+    }
+
+    /// Ends [`Conn::hold`]. Say something then, or flush.
+    pub fn release(&self) {
+        self.held.set(false);
     }
 
     /// Notes that the socket has room again.
@@ -162,7 +177,7 @@ impl Conn {
     /// True when everything said has been handed to the kernel.
     pub fn is_flushed(&self) -> bool {
         let out = self.out.borrow();
-        out.rest.is_empty() && out.words.is_empty()
+        !self.held.get() && out.rest.is_empty() && out.words.is_empty()
     }
 
     /// Sends the gate's own words as soon as the message under way is complete. Takes all of `words`.
@@ -188,6 +203,9 @@ impl Conn {
 
     /// Writes what is under way; true when all of it is out and pieces may follow.
     pub fn flush(&self, now: Instant) -> bool {
+        if self.held.get() {
+            return false;
+        }
         let mut out = self.out.borrow_mut();
         let Out { rest, words } = &mut *out;
         while !(rest.is_empty() && words.is_empty()) {

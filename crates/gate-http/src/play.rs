@@ -73,12 +73,18 @@ impl Connection {
         if !self.is_carried(&address.key, container) {
             return self.reply(Status::NOT_ACCEPTABLE, &[], NOT_CARRIED);
         }
+        let key = address.key.clone();
+        let viewer = self.take_place(address, wire)?;
         if container == Container::Flv {
-            self.wait_for_media(&address.key).await?;
+            // its header must say what the stream has; the place is kept meanwhile
+            self.conn.hold();
+            let waited = self.wait_for_media(&key).await;
+            self.conn.release();
+            waited?;
         }
-        let key = (container == Container::Ts).then(|| address.key.clone());
-        let viewer = self.begin(address, &opening)?;
+        self.begin(&viewer, &key, &opening);
         drop(opening);
+        let key = (container == Container::Ts).then_some(key);
         let attended = self.attend(&viewer, wire, key.as_ref()).await;
         drop(viewer);
         self.part(wire.framing, attended)
@@ -147,26 +153,30 @@ impl Connection {
         }
     }
 
-    /// Takes a place in the fan-out, and sends what precedes the media.
-    fn begin(&mut self, address: Address, opening: &Opening) -> Result<Viewer, End> {
-        let wire = opening.wire;
+    /// Takes a place in the fan-out.
+    fn take_place(&self, address: Address, wire: Wire) -> Result<Viewer, End> {
         let mut make = || wire.format();
         let Address { key, start } = address;
         let joined =
             self.gate
                 .fanout
                 .join(&self.conn, &key, wire.id(), &mut make, start, self.since);
+        let session = self.opened.session();
         let viewer = joined.map_err(|error| {
             self.gate
                 .metrics
-                .refused(self.opened.session().protocol, "viewers_per_stream");
+                .refused(session.protocol, "viewers_per_stream");
             End::answered(Status::UNAVAILABLE, "refused", error)
         })?;
-        let now = clock::now();
-        let media = self.gate.hub.media(now, &key);
-        let session = self.opened.session();
         tracing::debug!(session = %session.id, stream = %key, "playing");
         session.set_activity(SessionRole::Player, Some(key));
+        Ok(viewer)
+    }
+
+    /// Sends what precedes the media, and lets it go.
+    fn begin(&mut self, viewer: &Viewer, key: &StreamKey, opening: &Opening) {
+        let (wire, now) = (opening.wire, clock::now());
+        let media = self.gate.hub.media(now, key);
         let mut words = Vec::new();
         match &opening.accept {
             Some(accept) => self
@@ -180,13 +190,11 @@ impl Connection {
                     .write_stream(wire, clock::wallclock(), &mut words);
             }
         }
-        let now = clock::now();
         // what is not certain is announced: a medium that comes unannounced is not played at all
         let (has_video, has_audio) = media.unwrap_or((true, true));
         wire.write_file_header(has_video, has_audio, &mut words);
         self.conn.say(&mut words, now);
         viewer.resume();
-        Ok(viewer)
     }
 
     /// Sleeps while the fan-out serves the viewer; returns when the stream is over.
