@@ -248,7 +248,9 @@ impl Run {
             let mut is_gap = false;
             for line in lines(&text) {
                 match line {
-                    Line::Tag { name: "#EXT-X-GAP", .. } => is_gap = true,
+                    Line::Tag {
+                        name: "#EXT-X-GAP", ..
+                    } => is_gap = true,
                     Line::Uri(name) => {
                         let files = File::candidates(name);
                         let (_, file) = files.into_iter().flatten().last().expect("a file's name");

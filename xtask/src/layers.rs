@@ -14,7 +14,12 @@ use crate::say;
 const ORDER: &[&[&str]] = &[
     &["weir-server"],
     &["weir-app", "weir-bench", "weir-top"],
-    &["weir-gate-rtmp", "weir-gate-http", "weir-gate-ts", "weir-proxy"],
+    &[
+        "weir-gate-rtmp",
+        "weir-gate-http",
+        "weir-gate-ts",
+        "weir-proxy",
+    ],
     &["weir-gate", "weir-cluster-redis"],
     &["weir-fanout", "weir-console"],
     &["weir-net", "weir-hub", "weir-cluster"],
@@ -80,11 +85,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
         CORES,
         "the load generator shares cores with the server, not its workings",
     ),
-    (
-        "weir-top",
-        CORES,
-        "it knows the server by its API only",
-    ),
+    ("weir-top", CORES, "it knows the server by its API only"),
     ("weir-fuzz", CORES, "fuzzing feeds cores"),
     (
         "weir-testkit",

@@ -8,11 +8,7 @@ import { confirm, note } from "../notice";
 import { complain, head, section, type Make } from "../page";
 import { link, Poller } from "../poll";
 import { Table, textColumn, type Column } from "../table";
-import { EVERY_MS, proxyStreams } from "./overview";
-
-function name(origin: Origin): string {
-  return origin.device_id === "" ? origin.host : `${origin.device_id} (${origin.host})`;
-}
+import { EVERY_MS, originName as name, proxyStreams } from "./overview";
 
 /** Its sessions, and how many it takes when it says so. */
 function sessionsOf({ load, capacity, sessions }: Origin): string {

@@ -1,6 +1,6 @@
 // The overview: how the server is doing, and its streams.
 
-import { api, MOST, type ProxyStream, type Stream } from "../api";
+import { api, MOST, type Origin, type ProxyStream, type Stream } from "../api";
 import { Sparkline } from "../chart";
 import { fill, h, setText } from "../dom";
 import * as format from "../format";
@@ -203,9 +203,17 @@ function originStreams(rtmpPort: number | null): { element: HTMLElement; poller:
   return { element: panel, poller };
 }
 
+/** What an origin is called. */
+export function originName(origin: Origin): string {
+  return origin.device_id === "" ? origin.host : `${origin.device_id} (${origin.host})`;
+}
+
 /** The streams of a proxy: who has them. */
 export function proxyStreams(): { element: HTMLElement; poller: Poller } {
   let all: ProxyStream[] | null = null;
+  let names = new Map<string, string>();
+  // one that is gone has its id only
+  const origin = (stream: ProxyStream): string => names.get(stream.origin) ?? stream.origin;
   const number = (id: string, name: Key, value: (stream: ProxyStream) => number, leave?: 1 | 2): Column<ProxyStream> =>
     textColumn({ id, title: t(name), isNumber: true, ...(leave === undefined ? {} : { leave }) }, (stream) =>
       format.count(value(stream), language()),
@@ -224,7 +232,7 @@ export function proxyStreams(): { element: HTMLElement; poller: Poller } {
           }
         },
       },
-      textColumn({ id: "origin", title: t("stream.origin") }, (stream) => stream.origin),
+      textColumn({ id: "origin", title: t("stream.origin") }, origin),
       number("publishers", "cluster.publishers", (stream) => stream.publishers, 1),
       number("viewers", "stream.viewers", (stream) => stream.viewers),
       number("sessions", "stream.sessions", (stream) => stream.sessions, 1),
@@ -234,13 +242,15 @@ export function proxyStreams(): { element: HTMLElement; poller: Poller } {
   const filter = search(t("streams.filter"), "streams-filter", () => draw());
   const draw = (): void => {
     if (all === null) return;
-    const shown = all.filter((stream) => matches(filter.value, stream.stream, stream.origin));
+    const shown = all.filter((stream) => matches(filter.value, stream.stream, stream.origin, origin(stream)));
     table.update(shown, t(all.length === 0 ? "cluster.noStreams" : "streams.none"));
   };
   table.update([], t("loading"));
   const poller = new Poller(
     async () => {
-      all = (await api.proxyStreams()).streams;
+      const [{ streams }, { origins }] = await Promise.all([api.proxyStreams(), api.origins()]);
+      all = streams;
+      names = new Map(origins.map((one) => [one.id, originName(one)]));
       draw();
     },
     EVERY_MS,

@@ -54,12 +54,7 @@ impl fmt::Debug for Shared {
 
 /// Serves HTTP connections from `listener` on this core until the drain. `door` is what stands before the protocol;
 /// `pages` answers for `/`, `/console/` and `/api/`, where no static file of that name is served.
-pub async fn serve(
-    context: Context,
-    listener: TcpListener,
-    door: Arc<Door>,
-    pages: Option<Pages>,
-) {
+pub async fn serve(context: Context, listener: TcpListener, door: Arc<Door>, pages: Option<Pages>) {
     let shutdown = context.core.shutdown().clone();
     let shared = Rc::new(Shared {
         context,

@@ -35,6 +35,24 @@ fn a_browser_plays_flv() {
 }
 
 #[test]
+fn a_browser_that_comes_before_pictures_without_sound_plays_them() {
+    let weir = weir();
+    let browser = Browser::start();
+    let playback = browser.play(Player::Flv, &weir.flv("mute"));
+    weir.logged("session opened", "");
+    let clock = Clock {
+        sound: false,
+        ..Clock::default()
+    };
+    let publisher = ClockPublisher::rtmp(&clock, &weir.rtmp("mute"));
+    // a player that is told of sound waits for it for ever
+    let report = playback.played(2.0);
+    assert!(report.plays(2.0), "{report}");
+    publisher.stop();
+    weir.assert_well();
+}
+
+#[test]
 fn a_stream_that_stops_is_seen_to_stop() {
     let weir = weir();
     let browser = Browser::start();

@@ -16,6 +16,9 @@ import { chromium } from 'playwright-core';
 /** Longest wait for anything in a page, and for the browser to start: this machine may have much else to do. */
 const PATIENCE_MS = 60_000;
 
+/** Time between two looks at a page for what it tells no event of. */
+const LOOK_MS = 50;
+
 /** Longest wait for the browser to end in order; then it is killed. */
 const FAREWELL_MS = 5_000;
 
@@ -178,6 +181,17 @@ const orders = {
 
   async wait_for(order) {
     await pageOf(order).locator(order.selector).first().waitFor({ state: order.state });
+  },
+
+  async until(order) {
+    // not by waitForFunction: that evaluates within the page, whose policy may forbid it
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const value = await pageOf(order).evaluate(order.js);
+      if (value) return value;
+      if (Date.now() > deadline) throw new Error(`never true within ${PATIENCE_MS} ms: ${order.js}`);
+      await new Promise((passed) => setTimeout(passed, LOOK_MS));
+    }
   },
 
   async text(order) {

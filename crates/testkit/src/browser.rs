@@ -225,6 +225,11 @@ impl Page<'_> {
         );
     }
 
+    /// Waits until a JavaScript expression gives something true, and gives that. Panics when it does not for a minute.
+    pub fn until(&self, js: &str) -> Value {
+        self.order("until", json!({ "js": js }))
+    }
+
     /// The visible text of the first such element.
     pub fn text(&self, selector: &str) -> String {
         let text = self.order("text", json!({ "selector": selector }));

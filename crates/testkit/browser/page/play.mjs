@@ -10,9 +10,9 @@ import { CELL, COLUMNS, ROWS, age, cellOf, read } from '/clock.mjs';
 /** Shortest time between two reports. */
 const TELL_MS = 200;
 
-/** Most of each kind that is kept: what one reads of a failure, and the latencies of some minutes. */
+/** Most of each kind that is kept: what one reads of a failure, and the latencies of a minute or so. */
 const MOST_TEXTS = 100;
-const MOST_LATENCIES = 8192;
+const MOST_LATENCIES = 2048;
 
 const video = document.getElementById('video');
 // above the corner with the clock, below the whole picture: reading pixels back costs by the call

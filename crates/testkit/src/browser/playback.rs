@@ -53,7 +53,7 @@ pub struct PlayReport {
     /// Shown pictures whose pixels differ from those of the picture before.
     pub pictures: u64,
     /// Age of each shown picture that carries a clock ([`ClockPublisher`](crate::ClockPublisher)), oldest first; the last
-    /// 8192. Counted from the moment the picture was handed to the encoder.
+    /// 2048. Counted from the moment the picture was handed to the encoder.
     pub latencies: Vec<f64>,
     /// Shown pictures without a readable clock.
     pub unread: u64,

@@ -51,6 +51,8 @@ fn a_page_is_worked_with() {
     assert_eq!(page.eval("document.getElementById('of').value"), "2");
     assert_eq!(page.count("option"), 2);
     page.wait_gone("#none");
+    page.eval("setTimeout(() => { window.later = { a: 1 }; }, 200)");
+    assert_eq!(page.until("window.later"), json!({ "a": 1 }));
     let seen = page.eval(
         "[innerWidth, innerHeight, navigator.language, getComputedStyle(document.body).backgroundColor]",
     );
