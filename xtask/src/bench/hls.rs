@@ -237,7 +237,7 @@ fn files(bench: &Bench, runs: usize) -> Result<()> {
     let mut publisher = Command::new(&bench.weir);
     publisher
         .args(["bench", "rtmp", &origin.publish_url(), "--viewers", "0"])
-        .args(["--bitrate-kbps", SEGMENT_BITRATE_KBPS, "--seconds", "2h"])
+        .args(["--bitrate-kbps", SEGMENT_BITRATE_KBPS, "--seconds", "120m"])
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let _publisher = Server::start(&mut publisher, "cannot start weir bench")?;
