@@ -557,10 +557,7 @@ fn streams(bench: &Bench, runs: usize) -> Result<()> {
 /// What HLS costs where nobody asks for it.
 fn idle(bench: &Bench, runs: usize) -> Result<()> {
     let ways: [(&str, &[&str]); 2] = [
-        (
-            "off",
-            &["--hls-enabled", "false", "--dash-enabled", "false"],
-        ),
+        ("off", &["--hls-enabled=false", "--dash-enabled=false"]),
         ("when watched", &["--hls-when", "watched"]),
     ];
     let mut found = ways.map(|_| Vec::new());
