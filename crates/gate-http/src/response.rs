@@ -4,10 +4,11 @@
 //! Does not: write to sockets, or decide what to answer.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::egress::{Framing, Wire};
 use crate::reply::{self, Field, Length, Prepared};
+use weir_http::date;
 use weir_http::request::Request;
 
 /// A status and its reason phrase (RFC 9110, section 15).
@@ -121,7 +122,7 @@ impl Manner {
             Text(out),
             "HTTP/1.1 {number} {reason}\r\nServer: Weir\r\nDate: "
         );
-        write_date(at, out);
+        out.extend_from_slice(date::format(at).as_bytes());
         out.extend_from_slice(b"\r\n");
         for (name, value) in self.permissions() {
             raw_field(&name, &value, out);
@@ -248,49 +249,11 @@ impl Write for Text<'_> {
     }
 }
 
-/// Appends a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). Times before 1970 are 1970.
-fn write_date(at: SystemTime, out: &mut Vec<u8>) {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb",
-    ];
-    let seconds = at
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // years that begin in March have their leap day at the end: 146,097 days are 400 of them, and
-    // 1970-01-01 is day 719,468 from the first of March of year 0
-    let of_calendar = days + 719_468;
-    let era = of_calendar / 146_097;
-    let of_era = of_calendar % 146_097;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + u64::from(month >= 10);
-    let name = |names: &'static [&str], index: u64| {
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| names.get(index))
-            .copied()
-            .unwrap_or_default()
-    };
-    let _ = write!(
-        Text(out),
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        name(&DAYS, days % 7),
-        name(&MONTHS, month),
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::egress::Container;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
     use weir_http::head::Heads;
 
     fn request(fields: &str) -> Box<Request> {
@@ -307,7 +270,7 @@ mod tests {
 
     #[test]
     fn dates() {
-        let date = |seconds| text(|out| write_date(UNIX_EPOCH + Duration::from_secs(seconds), out));
+        let date = |seconds| date::format(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
