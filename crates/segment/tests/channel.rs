@@ -970,3 +970,36 @@ fn numbers_do_not_repeat_after_a_restart() {
     // a process that begins now counts from the seconds it began at
     assert!(last < 1000 + 60);
 }
+
+#[test]
+fn what_left_the_list_is_there_for_as_long_again() {
+    let mut show = live();
+    show.run(25 * 200);
+    // the window is 30 s, and segments are of 2 s
+    let first = show.first(BOTH);
+    for gone in 1..=13 {
+        let msn = first - gone;
+        let view = View::Both;
+        assert_eq!(show.status(File::Segment { view, msn }, ""), 200, "{gone}");
+    }
+}
+
+#[test]
+fn a_discontinuity_that_is_gone_is_counted_for_ever() {
+    const TAG: &str = "#EXT-X-DISCONTINUITY-SEQUENCE:";
+    let mut show = live();
+    show.run(25 * 4);
+    let before = number(&show.text(BOTH, ""), TAG);
+    show.channel.pause();
+    let now = show.now();
+    show.channel.publish(now);
+    show.pictures = 0;
+    show.configure();
+    show.run(25 * 20);
+    assert_eq!(number(&show.text(BOTH, ""), TAG), before, "it is listed");
+    // it leaves the list, and later the store
+    for _ in 0..6 {
+        show.run(25 * 25);
+    }
+    assert_eq!(number(&show.text(BOTH, ""), TAG), before + 1);
+}
