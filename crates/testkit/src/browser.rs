@@ -257,6 +257,18 @@ impl Page<'_> {
         asked(&self.browser.driver, self.number)
     }
 
+    /// Waits until each of `texts` is in one of [`Page::errors`], which come after what they tell of. Panics with all of
+    /// them when one does not come for a minute.
+    pub fn until_told(&self, texts: &[&str]) {
+        let is_told = |errors: &[String]| {
+            let has = |text: &&str| errors.iter().any(|error| error.contains(*text));
+            texts.iter().all(has)
+        };
+        let driver = &self.browser.driver;
+        let (events, found) = driver.until(self.number, |events| is_told(&events.errors));
+        assert!(found, "not all of {texts:?}: {:#?}", events.errors);
+    }
+
     /// Errors on its console so far, refused requests included, and what was thrown.
     pub fn errors(&self) -> Vec<String> {
         self.browser.driver.events(self.number).errors

@@ -78,16 +78,13 @@ fn what_goes_wrong_in_a_page_is_told() {
         &format!("http://{}/faulty.html", nginx.http()),
         &Look::default(),
     );
-    let errors = page.errors();
-    for expected in [
+    page.until_told(&[
         "deliberate",
         "thrown: thrown on purpose",
         "404",
         "/outside.png",
-    ] {
-        let found = errors.iter().any(|error| error.contains(expected));
-        assert!(found, "{expected}: {errors:#?}");
-    }
+        "example.com/socket",
+    ]);
     let asked = page.requests();
     let outside: Vec<_> = asked.iter().filter(|asked| !asked.is_local()).collect();
     assert_eq!(outside.len(), 2, "{asked:#?}");
