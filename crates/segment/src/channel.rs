@@ -45,6 +45,9 @@ const MISSING: Cache = Cache::Seconds(1);
 /// Texts shorter than this are not compressed: they fit into a packet as they are.
 const GZIP_LEAST: usize = 1_000;
 
+/// A segment type box (ISO/IEC 14496-12 §8.16.2, brand `msdh` of ISO/IEC 23009-1 §6.3.4.2) and nothing behind it.
+const EMPTY_SEGMENT: [u8; 20] = *b"\0\0\0\x14stypmsdh\0\0\0\0msdh";
+
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 const MANIFEST_TYPE: &str = "application/dash+xml";
 const TS_TYPE: &str = "video/mp2t";
@@ -288,6 +291,7 @@ impl Channel {
             File::Multivariant | File::Manifest | File::Playlist(_) => self.list(now, ask),
             File::Init { view, first } => self.init(view, first),
             File::Segment { view, msn } => self.segment(now, ask, view, msn),
+            File::Listed { view, first, msn } => self.listed(now, ask, view, first, msn),
             File::Part { view, msn, part } => self.part(now, ask, view, msn, part),
             File::Ts { msn } => self.ts(msn),
             File::Key { number } => self.key(number),
@@ -525,6 +529,20 @@ impl Channel {
             None => body,
         };
         found(content_type(view), body)
+    }
+
+    /// A segment that was listed with the init segment of the period `first`.
+    fn listed(&mut self, now: Instant, ask: &Ask<'_>, view: View, first: u64, msn: u64) -> Answer {
+        match self.store.get(msn).map(|segment| segment.period.first) {
+            // a player that is told of nothing goes on to the next period; one that is told of a failure tries again
+            Some(later) if later > first => {
+                let body = Bytes::from_static(&EMPTY_SEGMENT);
+                let life = Cache::Seconds(self.short_life());
+                Answer::Ready(Reply::whole(content_type(view), life, vec![body]))
+            }
+            Some(other) if other < first => missing("no such segment"),
+            _ => self.segment(now, ask, view, msn),
+        }
     }
 
     fn growing(&mut self, view: View, msn: u64) -> Answer {

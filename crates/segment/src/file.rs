@@ -9,6 +9,7 @@
 //! | `X-ts.m3u8` | [`File::Playlist`] of MPEG-TS |
 //! | `X-av-7.mp4` | [`File::Init`] of the segments from number 7 on |
 //! | `X-av-7.m4s` | [`File::Segment`] 7 |
+//! | `X-av-4-7.m4s` | [`File::Listed`]: segment 7 if it goes with the init segment `X-av-4.mp4` |
 //! | `X-av-7.0.m4s` | [`File::Part`] 0 of it |
 //! | `X-7.ts` | [`File::Ts`], as SRS and nginx call them |
 //! | `X-7.key` | [`File::Key`] |
@@ -80,6 +81,16 @@ pub enum File {
         /// Its media sequence number.
         msn: u64,
     },
+    /// A segment of fragmented MP4 as manifests name it, which list segments before they begin: a publisher who comes
+    /// back with other codecs may begin one that was listed with the init segment before.
+    Listed {
+        /// Its tracks.
+        view: View,
+        /// The `first` of the init segment it is listed with.
+        first: u64,
+        /// Its media sequence number.
+        msn: u64,
+    },
     /// A part of a segment.
     Part {
         /// Its tracks.
@@ -127,7 +138,7 @@ impl File {
             "m3u8" | "mp4" | "ts" | "key" => stem.rsplit_once('-')?,
             _ => return None,
         };
-        let viewed = || {
+        let viewed = |head: &'a str| {
             let (name, label) = head.rsplit_once('-')?;
             Some((name, View::parse(label)?))
         };
@@ -140,25 +151,27 @@ impl File {
                 Some((head, Self::Key { number }))
             }
             "mp4" => {
-                let (name, view) = viewed()?;
+                let (name, view) = viewed(head)?;
                 let first = number(tail)?;
                 Some((name, Self::Init { view, first }))
             }
-            _ => {
-                let (name, view) = viewed()?;
-                let file = match tail.split_once('.') {
-                    Some((msn, part)) => Self::Part {
-                        view,
-                        msn: number(msn)?,
-                        part: u32::try_from(number(part)?).ok()?,
-                    },
-                    None => {
-                        let msn = number(tail)?;
-                        Self::Segment { view, msn }
-                    }
-                };
-                Some((name, file))
-            }
+            _ => match (tail.split_once('.'), viewed(head)) {
+                (Some((msn, part)), Some((name, view))) => {
+                    let (msn, part) = (number(msn)?, u32::try_from(number(part)?).ok()?);
+                    Some((name, Self::Part { view, msn, part }))
+                }
+                (None, Some((name, view))) => {
+                    let msn = number(tail)?;
+                    Some((name, Self::Segment { view, msn }))
+                }
+                (None, None) => {
+                    let (head, first) = head.rsplit_once('-')?;
+                    let (name, view) = viewed(head)?;
+                    let (first, msn) = (number(first)?, number(tail)?);
+                    Some((name, Self::Listed { view, first, msn }))
+                }
+                (Some(_), None) => None,
+            },
         }
     }
 
@@ -173,6 +186,9 @@ impl File {
             Self::Playlist(List::Fmp4(view)) => write!(out, "-{}.m3u8", view.label()),
             Self::Init { view, first } => write!(out, "-{}-{first}.mp4", view.label()),
             Self::Segment { view, msn } => write!(out, "-{}-{msn}.m4s", view.label()),
+            Self::Listed { view, first, msn } => {
+                write!(out, "-{}-{first}-{msn}.m4s", view.label())
+            }
             Self::Part { view, msn, part } => write!(out, "-{}-{msn}.{part}.m4s", view.label()),
             Self::Ts { msn } => write!(out, "-{msn}.ts"),
             Self::Key { number } => write!(out, "-{number}.key"),
@@ -207,6 +223,12 @@ mod tests {
             )
         );
         assert_eq!(both("cam-1-12.ts").1, Some(("cam-1", File::Ts { msn: 12 })));
+        let listed = File::Listed {
+            view: View::Video,
+            first: 4,
+            msn: 7,
+        };
+        assert_eq!(both("cam-1-v-4-7.m4s").1, Some(("cam-1", listed)));
         for name in [
             "",
             ".m3u8",
@@ -217,6 +239,10 @@ mod tests {
             "x-v-01.m4s",
             "x-v-1.2.3.m4s",
             "x-q-1.m4s",
+            "x-v-1-2.3.m4s",
+            "x-v-1-02.m4s",
+            "x-v-1-2-3.m4s",
+            "-v-1-2.m4s",
             "-av-1.m4s",
             "x-v-99999999999999999999.m4s",
             "x-v-1.4294967296.m4s",
@@ -238,6 +264,11 @@ mod tests {
             view().prop_map(|view| File::Playlist(List::Fmp4(view))),
             (view(), any::<u64>()).prop_map(|(view, first)| File::Init { view, first }),
             (view(), any::<u64>()).prop_map(|(view, msn)| File::Segment { view, msn }),
+            (view(), any::<u64>(), any::<u64>()).prop_map(|(view, first, msn)| File::Listed {
+                view,
+                first,
+                msn
+            }),
             (view(), any::<u64>(), any::<u32>()).prop_map(|(view, msn, part)| File::Part {
                 view,
                 msn,

@@ -31,6 +31,12 @@ const UPDATE_PERIOD: Duration = Duration::from_secs(1);
 /// How many target durations behind the live edge other players are to be.
 const DELAY_TARGETS: u32 = 3;
 
+/// What follows the number in a segment's name.
+const SUFFIX: &str = ".m4s";
+
+/// How the name of segment 0 ends.
+const LISTED_END: &str = "0.m4s";
+
 /// What a manifest says that depends on the time at which it is made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
@@ -161,11 +167,16 @@ impl Facts<'_> {
                     first: period.first,
                 }
                 .write(self.stem, &mut initialization);
-                File::Playlist(crate::List::Fmp4(view)).write(self.stem, &mut prefix);
-                // a segment's name begins as that of its playlist
-                let begin = prefix.strip_suffix(".m3u8").unwrap_or_default().len();
+                let first = period.first;
+                File::Listed {
+                    view,
+                    first,
+                    msn: 0,
+                }
+                .write(self.stem, &mut prefix);
+                // what stands before the number
+                let begin = prefix.strip_suffix(LISTED_END).unwrap_or_default().len();
                 prefix.truncate(begin);
-                prefix.push('-');
                 Some(Made {
                     view,
                     source,
@@ -251,7 +262,7 @@ impl Facts<'_> {
             presentation_time_offset: u64::try_from(units).unwrap_or(0),
             initialization: &made.initialization,
             prefix: &made.prefix,
-            suffix: ".m4s",
+            suffix: SUFFIX,
             start_number: made.start_number,
             segments: &made.spans,
             early,

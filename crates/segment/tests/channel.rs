@@ -523,6 +523,59 @@ fn a_codec_change_is_a_discontinuity() {
 }
 
 #[test]
+fn a_segment_listed_before_other_codecs_came_is_empty() {
+    let mut show = live();
+    show.run(25 * 4);
+    let manifest = show.text(File::Manifest, "");
+    assert!(
+        manifest.contains("media=\"x-v-1000-$Number$.m4s\""),
+        "{manifest}"
+    );
+    let listed = |first, msn| File::Listed {
+        view: View::Video,
+        first,
+        msn,
+    };
+    let complete = show.ready(listed(1000, 1001), "").body.concat();
+    let view = View::Video;
+    let plain = show.ready(File::Segment { view, msn: 1001 }, "");
+    assert_eq!(complete, plain.body.concat());
+    // the next one was announced, and is waited for
+    assert!(matches!(
+        show.ask(listed(1000, 1003), ""),
+        Answer::Wait { .. }
+    ));
+    show.channel.pause();
+    let now = show.now();
+    show.channel.publish(now);
+    show.pictures = 0;
+    let mut other = AVC.to_vec();
+    if let Some(level) = other.get_mut(3) {
+        *level = 0x1f;
+    }
+    show.push(&frame(
+        TrackId::VIDEO,
+        Codec::Video(VideoCodec::H264),
+        Role::Config,
+        show.at,
+        &other,
+    ));
+    show.run(25 * 3);
+    let open = show.channel.segments() as u64 + 1000;
+    for msn in [open - 1, open] {
+        let empty = show.ready(listed(1000, msn), "");
+        assert_eq!((empty.status, empty.length()), (200, 20), "{msn}");
+        assert_ne!(empty.cache, Cache::Immutable);
+    }
+    let first = open - 1;
+    assert!(show.ready(listed(first, first), "").length() > 100);
+    // and what was before it is not listed with it
+    assert_eq!(show.status(listed(first, 1001), ""), 404);
+    assert_eq!(show.status(listed(0, u64::MAX), ""), 404);
+    assert_eq!(show.status(listed(u64::MAX, first), ""), 404);
+}
+
+#[test]
 fn sound_alone_is_served() {
     let mut show = Show::new(Settings::default());
     let config = frame(

@@ -49,14 +49,19 @@ impl Kind {
 
 /// The path by which the stream of a file is named, where the file's name says more than that: `/live/s.m4s` for
 /// `/live/s-av-7.0.m4s`. These are the names of Weir's files and of SRS's and nginx's segments: playlists `s-av.m3u8`,
-/// `s-v.m3u8`, `s-a.m3u8`, `s-ts.m3u8`; `s-7.ts`, `s-7.key`; `s-av-7.mp4`, `s-av-7.m4s`, `s-av-7.0.m4s`. A stream may have
-/// such a name too: which is meant, only those that exist can tell.
+/// `s-v.m3u8`, `s-a.m3u8`, `s-ts.m3u8`; `s-7.ts`, `s-7.key`; `s-av-7.mp4`, `s-av-7.m4s`, `s-v-4-7.m4s`, `s-av-7.0.m4s`. A
+/// stream may have such a name too: which is meant, only those that exist can tell.
 pub(super) fn of_stream(path: &str) -> Option<String> {
     let (folder, name) = path.rsplit_once('/')?;
     let (stem, extension) = name.rsplit_once('.')?;
     let (head, tail) = stem.rsplit_once('-')?;
     let is_view = |label: &str| matches!(label, "av" | "v" | "a");
-    let viewed = || head.rsplit_once('-').filter(|(_, label)| is_view(label));
+    let view_of = |head| str::rsplit_once(head, '-').filter(|(_, label)| is_view(label));
+    let viewed = || view_of(head);
+    let listed = || {
+        let (head, first) = head.rsplit_once('-')?;
+        view_of(head).filter(|_| is_number::<u64>(first))
+    };
     let is_segment = || is_number::<u64>(tail);
     let is_part = || {
         let numbers = tail.split_once('.');
@@ -66,7 +71,8 @@ pub(super) fn of_stream(path: &str) -> Option<String> {
         "m3u8" if tail == "ts" || is_view(tail) => Some(head),
         "ts" | "key" if is_segment() => Some(head),
         "mp4" if is_segment() => viewed().map(|(stream, _)| stream),
-        "m4s" if is_segment() || is_part() => viewed().map(|(stream, _)| stream),
+        "m4s" if is_segment() => viewed().or_else(listed).map(|(stream, _)| stream),
+        "m4s" if is_part() => viewed().map(|(stream, _)| stream),
         _ => None,
     };
     let stream = stream.filter(|stream| !stream.is_empty())?;
@@ -159,6 +165,8 @@ mod tests {
             ("/live/s-ts.m3u8", Some("/live/s.m3u8")),
             ("/a/b/s-1-v-7.0.m4s", Some("/a/b/s-1.m4s")),
             ("/live/s-a-7.mp4", Some("/live/s.mp4")),
+            ("/live/s-a-4-7.m4s", Some("/live/s.m4s")),
+            ("/live/s-a-4-7.0.m4s", None),
             ("/live/%C3%A9-7.ts", Some("/live/%C3%A9.ts")),
             ("/live/s-0.key", Some("/live/s.key")),
             ("/live/s.m3u8", None),
@@ -235,7 +243,7 @@ mod tests {
     proptest! {
         #[test]
         fn files_are_read_as_origins_read_them(
-            name in "[a-z-]{0,4}(-(av|v|a|ts|q))?(-[0-9]{1,20})?(\\.[0-9]{1,11})?\\.(m3u8|m4s|mp4|ts|key|mpd|flv)",
+            name in "[a-z-]{0,4}(-(av|v|a|ts|q))?(-[0-9]{1,20}){0,3}(\\.[0-9]{1,11})?\\.(m3u8|m4s|mp4|ts|key|mpd|flv)",
             any in "[-avts0-9.]{0,12}\\.(ts|m3u8|m4s|mp4|key)",
         ) {
             is_read_alike(&name);
