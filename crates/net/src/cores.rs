@@ -32,6 +32,15 @@ impl Shutdown {
         Self::default()
     }
 
+    /// One that ends when this one does. Those who wait for it enter a list of its own: a list that all cores enter is
+    /// a lock that each of them waits for.
+    fn of_core(&self) -> Self {
+        Self {
+            drain: self.drain.child_token(),
+            stop: self.stop.child_token(),
+        }
+    }
+
     /// Begins the drain: accept nothing new, let sessions end.
     pub fn drain(&self) {
         self.drain.cancel();
@@ -93,7 +102,7 @@ impl Core {
         self.index
     }
 
-    /// How the process is asked to end.
+    /// How the core's tasks are told that the process ends. To end it takes the one that [`start`] was given.
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
     }
@@ -140,7 +149,7 @@ where
     for (index, seed) in seeds.into_iter().enumerate() {
         let load = Arc::new(Load::default());
         cores.loads.push(Arc::clone(&load));
-        let (main, tasks, shutdown) = (main.clone(), tasks.clone(), shutdown.clone());
+        let (main, tasks, shutdown) = (main.clone(), tasks.clone(), shutdown.of_core());
         let runtime = runtime(load)?;
         let thread = std::thread::Builder::new()
             .name(format!("core-{index}"))
@@ -148,7 +157,7 @@ where
                 let core = Core {
                     index,
                     tasks,
-                    shutdown: shutdown.clone(),
+                    shutdown,
                     _on_this_thread: std::marker::PhantomData,
                 };
                 let local = LocalSet::new();

@@ -14,6 +14,7 @@ pub mod cores;
 pub mod dial;
 pub mod door;
 pub mod listen;
+pub mod mem_file;
 pub mod process;
 pub mod relay;
 pub mod socket;

@@ -8,12 +8,16 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 
+use rustix::fs::sendfile;
 use rustix::net::{SendFlags, send};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::mem_file::MemFile;
 
 /// A non-blocking TCP stream of this core.
 #[derive(Debug)]
@@ -101,7 +105,15 @@ impl Socket {
     /// Reads what is there; `WouldBlock` when nothing is.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &*self.mode.borrow() {
-            Mode::Watched(stream) => stream.try_read(buffer),
+            Mode::Watched(stream) => {
+                let count = stream.try_read(buffer)?;
+                if (1..buffer.len()).contains(&count) {
+                    // that was all: what comes next is told by an event of its own, and asking before it costs a call
+                    let _: io::Result<()> =
+                        stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+                }
+                Ok(count)
+            }
             Mode::Polled(stream) => (&mut &*stream).read(buffer),
             Mode::Closed => Err(closed()),
         }
@@ -137,6 +149,32 @@ impl Socket {
         match &*self.mode.borrow() {
             Mode::Watched(stream) => stream.try_write_vectored(slices),
             Mode::Polled(stream) => (&mut &*stream).write_vectored(slices),
+            Mode::Closed => Err(closed()),
+        }
+    }
+
+    /// As [`Socket::write`], of bytes that more follow at once: they may wait for those, so that one packet has both.
+    pub fn write_before_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::MORE;
+        match &*self.mode.borrow() {
+            Mode::Watched(stream) => {
+                stream.try_io(Interest::WRITABLE, || Ok(send(stream, bytes, flags)?))
+            }
+            Mode::Polled(stream) => Ok(send(stream, bytes, flags)?),
+            Mode::Closed => Err(closed()),
+        }
+    }
+
+    /// Writes `file` from `offset` on, as far as the socket takes it; `WouldBlock` when it takes nothing.
+    pub fn send_file(&self, file: &MemFile, offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(file.length().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let send = |stream: BorrowedFd<'_>| {
+            let mut offset = offset;
+            Ok(sendfile(stream, file.as_fd(), Some(&mut offset), rest)?)
+        };
+        match &*self.mode.borrow() {
+            Mode::Watched(stream) => stream.try_io(Interest::WRITABLE, || send(stream.as_fd())),
+            Mode::Polled(stream) => send(stream.as_fd()),
             Mode::Closed => Err(closed()),
         }
     }
