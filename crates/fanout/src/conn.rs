@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use weir_hub::Session;
+use weir_net::mem_file::MemFile;
 use weir_net::socket::Socket;
 
 /// Most bytes of a gate's own words that wait for a socket with room.
@@ -228,9 +229,26 @@ impl Conn {
     /// connection is over. For whole answers of a gate that sends nothing else meanwhile, and only when [`Conn::flush`] has
     /// said that everything before is out.
     pub fn send(&self, slices: &[IoSlice<'_>], now: Instant) -> usize {
+        self.insist(|| self.write(slices, now))
+    }
+
+    /// As [`Conn::send`], of bytes that a file follows.
+    pub fn send_before_file(&self, bytes: &[u8], now: Instant) -> usize {
+        self.insist(|| self.note(self.socket.write_before_more(bytes), now))
+    }
+
+    /// As [`Conn::send`], of a file from `offset` on.
+    pub fn send_file(&self, file: &MemFile, offset: u64, now: Instant) -> usize {
+        self.insist(|| self.note(self.socket.send_file(file, offset), now))
+    }
+
+    /// Tries again what was interrupted.
+    fn insist(&self, write: impl Fn() -> Wrote) -> usize {
+        if self.closed.get().is_some() {
+            return 0;
+        }
         loop {
-            match self.write(slices, now) {
-                // interrupted
+            match write() {
                 Wrote::Some(0) => {}
                 Wrote::Some(count) => return count,
                 Wrote::Nothing => return 0,
@@ -273,6 +291,11 @@ impl Conn {
             [one] => self.socket.write(one),
             many => self.socket.write_vectored(many),
         };
+        self.note(result, now)
+    }
+
+    /// Accounts for what became of a write.
+    fn note(&self, result: std::io::Result<usize>, now: Instant) -> Wrote {
         match result {
             Ok(0) => self.close(Closed::Io(ErrorKind::WriteZero)),
             Ok(count) => {
