@@ -103,7 +103,7 @@ impl Heads {
         })
     }
 
-    /// As [`pull_whole`](Self::pull_whole), with the fields of those requests only for which `wants_fields` says so: most
+    /// As [`pull_whole`](Self::pull_whole), with method, target and fields of those requests only for which `wants_fields` says so: most
     /// servers answer from what is read of them.
     pub fn pull_lean(
         &mut self,
@@ -113,12 +113,16 @@ impl Heads {
             let request = Request::new(parsed)?;
             let wanted = wants_fields(&request);
             let headers = if wanted { &*parsed.headers } else { &[] };
+            let (method, target) = match wanted {
+                true => (
+                    parsed.method.unwrap_or_default().to_owned(),
+                    request::origin_form(parsed.path.unwrap_or_default())?,
+                ),
+                false => Default::default(),
+            };
             Ok(Whole {
-                method: parsed.method.unwrap_or_default().to_owned(),
-                target: match wanted {
-                    true => request::origin_form(parsed.path.unwrap_or_default())?,
-                    false => String::new(),
-                },
+                method,
+                target,
                 fields: Fields::new(headers),
                 request,
             })
@@ -273,7 +277,7 @@ mod tests {
             )
         };
         assert_eq!(lean(|_| true), ("GET".into(), "/live/x.flv?a=1".into(), 2));
-        assert_eq!(lean(|_| false), ("GET".into(), String::new(), 0));
+        assert_eq!(lean(|_| false), (String::new(), String::new(), 0));
     }
 
     #[test]
