@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use weir_fanout::Conn;
 use weir_gate::{Gate, Opened, close_gently};
-use weir_hub::{EndReason, Session};
+use weir_hub::{EndReason, Hub, Session};
 use weir_media::StreamKey;
 use weir_net::admission::{Permit, Refusal};
 use weir_net::clock;
@@ -24,12 +24,12 @@ use weir_segment::File;
 
 use crate::egress::Container;
 use crate::end::{End, Word};
-use crate::files::find;
-use crate::http2::{self, Begun};
+use crate::files::{Found, Question};
+use crate::http2;
 use crate::listen::{Port, Streams};
 use crate::reply::{Prepared, field};
 use crate::response::{Manner, PAGE_METHODS, STREAM_METHODS, Status};
-use crate::send::Patience;
+use crate::send::{Begun, Patience};
 use crate::target::{CROSS_DOMAIN, PAGE, Resource};
 use crate::{FILES_PROTOCOL, PROTOCOL, TS_PROTOCOL, WEBSOCKET_PROTOCOL, WEBSOCKET_TS_PROTOCOL};
 use weir_http::head::{Heads, Whole};
@@ -87,7 +87,7 @@ pub(crate) async fn run(gate: Gate, accepted: Accepted, port: Rc<Port>) {
     let mut received = 0;
     let first = next_head(&gate, &socket, None, &mut heads, &mut received).await;
     if first.is_err() && heads.is_http2() {
-        let begun = Begun {
+        let begun = http2::Begun {
             socket,
             permit,
             refusal,
@@ -229,11 +229,14 @@ impl Connection {
                         self.play(address, container, request).await
                     }
                     Resource::File(key, file) if is_read => {
-                        Box::pin(self.file(&whole.request, (key, file))).await
+                        match self.file_at_once(request, (&key, file)) {
+                            Begun::Done => self.done("answered"),
+                            begun => Box::pin(self.file(request, (&key, file), begun)).await,
+                        }
                     }
                     other => {
                         let prepared = plain(&self.manner, request, &other);
-                        Box::pin(self.send_prepared(prepared)).await
+                        Box::pin(self.send_shared(prepared)).await
                     }
                 }
             }
@@ -251,15 +254,52 @@ impl Connection {
         };
     }
 
-    /// Answers a request for a file, when there is an answer.
-    async fn file(&mut self, request: &Request, named: (StreamKey, File)) -> Result<(), End> {
-        let (key, file) = named;
-        let (port, hub) = (Rc::clone(&self.port), Arc::clone(&self.gate.hub));
-        let found = find(port.desk.as_ref(), &hub, self.peer, request, (&key, file));
-        let found = tokio::select! {
-            biased;
-            found = found => found,
-            end = self.gone(Patience::UntilDrain) => return Err(end),
+    /// Answers a request for a file, at once if that can be.
+    fn file_at_once(&self, request: &Request, named: (&StreamKey, File)) -> Begun {
+        let (port, hub) = (&self.port, &self.gate.hub);
+        match self.question((port, hub), request, named).ask() {
+            Ok(Found::Whole(shared)) => self.begin_shared(shared),
+            Ok(found) => Begun::Found(found),
+            Err(waiting) => Begun::Waiting(waiting),
+        }
+    }
+
+    fn question<'a>(
+        &self,
+        (port, hub): (&'a Port, &'a Arc<Hub>),
+        request: &'a Request,
+        (key, file): (&'a StreamKey, File),
+    ) -> Question<'a> {
+        Question {
+            desk: port.desk.as_ref(),
+            hub,
+            peer: self.peer,
+            request,
+            key,
+            file,
+        }
+    }
+
+    /// Answers a request for a file, when there is an answer and the client takes it.
+    async fn file(
+        &mut self,
+        request: &Request,
+        named: (&StreamKey, File),
+        begun: Begun,
+    ) -> Result<(), End> {
+        let found = match begun {
+            Begun::Done => return Ok(()),
+            Begun::Sending(shared, at) => return self.send_rest(&shared, at).await,
+            Begun::Found(found) => found,
+            Begun::Waiting(waiting) => {
+                let (port, hub) = (Rc::clone(&self.port), Arc::clone(&self.gate.hub));
+                let question = self.question((&port, &hub), request, named);
+                tokio::select! {
+                    biased;
+                    found = question.wait(waiting) => found,
+                    end = self.gone(Patience::UntilDrain) => return Err(end),
+                }
+            }
         };
         self.send_found(found).await
     }

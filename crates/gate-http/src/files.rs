@@ -17,8 +17,8 @@ use weir_segment::{Answer, Ask, Cache, File, More, Reply, Rest};
 
 use weir_http::request::Request;
 
-use crate::reply::Prepared;
-use crate::shelf::{DASH, Desk, HLS, Handle, Who};
+use crate::reply::{Prepared, Shared};
+use crate::shelf::{DASH, Desk, HLS, Handle, Rank, Who};
 
 /// Who asks at the other end, `peer`, for `file`.
 fn who(peer: SocketAddr, file: File, request: &Request) -> Who<'_> {
@@ -38,9 +38,16 @@ fn who(peer: SocketAddr, file: File, request: &Request) -> Who<'_> {
 /// What came of a request.
 pub(crate) enum Found {
     /// The whole answer.
-    Whole(Prepared),
+    Whole(Shared),
     /// The beginning, and where the rest comes from.
     Growing(Prepared, Growth),
+}
+
+impl Found {
+    /// A whole answer for one.
+    pub(crate) fn whole(prepared: Prepared) -> Self {
+        Self::Whole(prepared.into())
+    }
 }
 
 /// The rest of a segment under way.
@@ -54,7 +61,7 @@ impl Growth {
     /// What has come since; waits until something has. True with the last of it.
     pub(crate) async fn more(&mut self) -> (Vec<Bytes>, bool) {
         loop {
-            let news = self.handle.news();
+            let news = self.handle.news(Rank::Media);
             match self.handle.more(self.since, &mut self.rest) {
                 More::Pieces { body, is_last } if is_last || !body.is_empty() => {
                     return (body, is_last);
@@ -71,83 +78,125 @@ impl Growth {
     }
 }
 
-/// Answers a request for a file, at once or when there is an answer.
-pub(crate) async fn find(
-    desk: Option<&Desk>,
-    hub: &Arc<Hub>,
-    peer: SocketAddr,
-    request: &Request,
-    (key, file): (&StreamKey, File),
-) -> Found {
-    let since = clock::now();
-    let Some(desk) = desk else {
-        let text = "this server makes no segments";
-        return refuse(request, 404, text);
-    };
-    let found = match desk.open(key) {
-        Some(handle) => answer(desk, handle, hub, peer, request, (file, since)).await,
-        None => refuse(request, 404, "nobody publishes this stream"),
-    };
-    let (Found::Whole(prepared) | Found::Growing(prepared, _)) = &found;
-    desk.metrics().answered(prepared.status.0);
-    found
+/// A request for a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// `None` where no segments are made.
+    pub(crate) desk: Option<&'a Desk>,
+    pub(crate) hub: &'a Arc<Hub>,
+    /// Who asks.
+    pub(crate) peer: SocketAddr,
+    pub(crate) request: &'a Request,
+    pub(crate) key: &'a StreamKey,
+    pub(crate) file: File,
 }
 
-fn refuse(request: &Request, status: u16, text: &str) -> Found {
-    let reply = Reply::refusal(status, Cache::Seconds(1), text);
-    Found::Whole(Prepared::file(request, reply))
-}
-
-async fn answer(
-    desk: &Desk,
+/// A request that has no answer yet.
+pub(crate) struct Waiting {
     handle: Handle,
-    hub: &Arc<Hub>,
-    peer: SocketAddr,
-    request: &Request,
-    (file, since): (File, Instant),
-) -> Found {
-    let ask = Ask {
-        file,
-        query: &request.query,
-        accepts_gzip: request.accepts_gzip,
-        since,
-    };
-    let admits = |bytes| handle.admit(&who(peer, file, request), hub, bytes);
-    let away = || {
-        let reply = Reply::refusal(403, Cache::Never, "this viewer was sent away");
-        Found::Whole(Prepared::file(request, reply))
-    };
-    let mut waiting = None;
-    loop {
-        // taken before the question, so that what comes after it is not missed
-        let news = handle.news();
-        match handle.ask(&ask) {
+    since: Instant,
+    until: Instant,
+}
+
+impl Question<'_> {
+    /// Answers at once, if there is an answer.
+    pub(crate) fn ask(&self) -> Result<Found, Box<Waiting>> {
+        let Some(desk) = self.desk else {
+            return Ok(self.refuse(404, "this server makes no segments"));
+        };
+        let since = clock::now();
+        let Some(handle) = desk.open(since, self.key) else {
+            return Ok(self.counted(self.refuse(404, "nobody publishes this stream")));
+        };
+        match self.answer(&handle, since, since) {
+            Ok(found) => Ok(self.counted(found)),
+            Err(until) => Err(Box::new(Waiting {
+                handle,
+                since,
+                until,
+            })),
+        }
+    }
+
+    /// Answers when there is an answer. To be polled before this core's other tasks run, so that no news is missed.
+    pub(crate) async fn wait(&self, mut waiting: Box<Waiting>) -> Found {
+        let _counted = self.desk.map(|desk| desk.metrics().wait());
+        let rank = match self.file {
+            File::Multivariant | File::Playlist(_) | File::Manifest => Rank::List,
+            _ => Rank::Media,
+        };
+        loop {
+            // as of the question before: the herald has not run since
+            let news = waiting.handle.news(rank);
+            tokio::select! {
+                biased;
+                () = news => {}
+                () = tokio::time::sleep_until(waiting.until.into()) => {}
+            }
+            match self.answer(&waiting.handle, waiting.since, clock::now()) {
+                Ok(found) => return self.counted(found),
+                Err(until) => waiting.until = until,
+            }
+        }
+    }
+
+    /// What the channel says now; until when to wait where it says nothing.
+    fn answer(&self, handle: &Handle, since: Instant, now: Instant) -> Result<Found, Instant> {
+        let (request, file) = (self.request, self.file);
+        let admits = |bytes| handle.admit(now, &who(self.peer, file, request), self.hub, bytes);
+        let away = || {
+            let reply = Reply::refusal(403, Cache::Never, "this viewer was sent away");
+            Found::whole(Prepared::file(request, reply))
+        };
+        let whole = |shared: Shared| match admits(shared.length()) {
+            true => Found::Whole(shared),
+            false => away(),
+        };
+        if let Some(shared) = handle.recall(request, file) {
+            return Ok(whole(shared));
+        }
+        let ask = Ask {
+            file,
+            query: &request.query,
+            accepts_gzip: request.accepts_gzip,
+            since,
+        };
+        match handle.ask(now, &ask) {
             Answer::Ready(reply) => {
-                let prepared = Prepared::file(request, reply);
-                return match admits(prepared.bytes()) {
-                    true => Found::Whole(prepared),
-                    false => away(),
-                };
+                let cache = reply.cache;
+                let shared = Shared::from(Prepared::file(request, reply));
+                handle.remember(request, file, (&shared, cache));
+                Ok(whole(shared))
             }
             Answer::Growing(reply, rest) => {
                 let prepared = Prepared::growing(reply);
                 if !admits(prepared.bytes()) {
-                    return away();
+                    return Ok(away());
                 }
                 let growth = Growth {
-                    handle,
+                    handle: handle.clone(),
                     since,
                     rest,
                 };
-                return Found::Growing(prepared, growth);
+                Ok(Found::Growing(prepared, growth))
             }
-            Answer::Wait { until } => {
-                waiting.get_or_insert_with(|| desk.metrics().wait());
-                tokio::select! {
-                    () = news => {}
-                    () = tokio::time::sleep_until(until.into()) => {}
-                }
-            }
+            Answer::Wait { until } => Err(until),
         }
+    }
+
+    fn refuse(&self, status: u16, text: &str) -> Found {
+        let reply = Reply::refusal(status, Cache::Seconds(1), text);
+        Found::whole(Prepared::file(self.request, reply))
+    }
+
+    fn counted(&self, found: Found) -> Found {
+        let prepared = match &found {
+            Found::Whole(shared) => shared.prepared(),
+            Found::Growing(prepared, _) => prepared,
+        };
+        if let Some(desk) = self.desk {
+            desk.metrics().answered(prepared.status.0);
+        }
+        found
     }
 }

@@ -34,7 +34,7 @@ use weir_http::request::{Method, Request};
 use crate::FILES_PROTOCOL;
 use crate::connection::{plain, resource};
 use crate::end::End;
-use crate::files::{Found, find};
+use crate::files::{Found, Question};
 use crate::listen::Port;
 use crate::pages;
 use crate::reply::{Length, Prepared};
@@ -222,13 +222,13 @@ impl Shared {
         let found = tokio::select! {
             biased;
             found = self.find(parts, incoming, &request, resource, &manner) => found,
-            () = draining => Found::Whole(
+            () = draining => Found::whole(
                 Prepared::text(Status::UNAVAILABLE, "the server stops\n")
                     .with("Retry-After", RETRY_SECONDS),
             ),
         };
         match found {
-            Found::Whole(prepared) => self.response(prepared, &manner, None),
+            Found::Whole(shared) => self.response(shared.prepared().clone(), &manner, None),
             Found::Growing(prepared, growth) => self.response(prepared, &manner, Some(growth)),
         }
     }
@@ -244,14 +244,24 @@ impl Shared {
         let is_read = matches!(request.method, Method::Get | Method::Head);
         match resource {
             Resource::File(key, file) if is_read => {
-                let (desk, hub) = (self.port.desk.as_ref(), &self.gate.hub);
-                find(desk, hub, self.peer, request, (&key, file)).await
+                let question = Question {
+                    desk: self.port.desk.as_ref(),
+                    hub: &self.gate.hub,
+                    peer: self.peer,
+                    request,
+                    key: &key,
+                    file,
+                };
+                match question.ask() {
+                    Ok(found) => found,
+                    Err(waiting) => question.wait(waiting).await,
+                }
             }
-            Resource::Application => Found::Whole(self.page(parts, incoming).await),
+            Resource::Application => Found::whole(self.page(parts, incoming).await),
             Resource::Stream(..) if request.method != Method::Options => {
-                Found::Whole(Prepared::text(Status::VERSION, NOT_HERE))
+                Found::whole(Prepared::text(Status::VERSION, NOT_HERE))
             }
-            other => Found::Whole(plain(manner, request, &other)),
+            other => Found::whole(plain(manner, request, &other)),
         }
     }
 

@@ -92,7 +92,7 @@ impl Connection {
             response = answering => response,
             end = self.gone(Patience::UntilStop) => return Err(end),
         };
-        self.send_prepared(prepared(response)).await
+        self.send_shared(prepared(response)).await
     }
 
     /// Reads a body to its end; what follows it is kept for the next request.

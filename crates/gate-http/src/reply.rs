@@ -1,20 +1,33 @@
 //! Answers that are whole, or grow piece by piece, in the words of every version of HTTP.
 //!
-//! Owns: [`Prepared`], and what conditions and ranges make of a file's reply (RFC 9110, sections 13 and 14). Invariant:
+//! Owns: [`Prepared`], [`Shared`], which many clients are sent, and what conditions and ranges make of a file's reply (RFC 9110, sections 13 and 14). Invariant:
 //! bodies are shared, never copied, cut to a range or not. Does not: write to connections; `send` does for HTTP/1.1 and
 //! `http2` for HTTP/2.
 
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use weir_net::mem_file::MemFile;
 use weir_segment::Reply;
 
 use weir_http::request::{Method, Request};
 
-use crate::response::Status;
+use crate::response::{Manner, Status};
 
 /// Content types whose bodies shrink, so that answers depend on `Accept-Encoding` whether they did shrink or not.
 const TEXTS: [&str; 2] = ["application/vnd.apple.mpegurl", "application/dash+xml"];
+
+/// Room for a usual head of an answer.
+pub(crate) const HEAD_BYTES: usize = 512;
+
+/// A body is sent as a file when it is asked for so often: the file costs a copy and a descriptor.
+const FILE_AFTER: u32 = 4;
+
+/// Bodies of fewer bytes are sent from our memory: copying them costs less than a second call.
+const FILE_LEAST: u64 = 32 << 10;
 
 /// A header field of an answer.
 pub(crate) type Field = (Cow<'static, str>, Cow<'static, [u8]>);
@@ -38,6 +51,75 @@ pub(crate) enum Length {
     Growing,
     /// There is none, and no length of one (RFC 9110, section 8.6).
     Bare,
+}
+
+/// A whole answer that is the same for everybody who asks alike on a core. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared(Rc<Once>);
+
+#[derive(Debug)]
+struct Once {
+    prepared: Prepared,
+    length: u64,
+    /// The head that was written last, and for whom and which second.
+    head: RefCell<Option<(Manner, u64, Bytes)>>,
+    /// How often it was sent.
+    sent: Cell<u32>,
+    /// The body for the kernel, where it could be had.
+    file: OnceCell<Option<MemFile>>,
+}
+
+impl From<Prepared> for Shared {
+    fn from(prepared: Prepared) -> Self {
+        Self(Rc::new(Once {
+            length: prepared.bytes(),
+            prepared,
+            head: RefCell::new(None),
+            sent: Cell::new(0),
+            file: OnceCell::new(),
+        }))
+    }
+}
+
+impl Shared {
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.0.prepared
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn length(&self) -> u64 {
+        self.0.length
+    }
+
+    /// The body as a file, for a body that is sent often and is long enough; to be called once each time it is sent.
+    pub(crate) fn file(&self) -> Option<&MemFile> {
+        if self.0.length < FILE_LEAST {
+            return None;
+        }
+        let sent = self.0.sent.get().saturating_add(1);
+        self.0.sent.set(sent);
+        if sent < FILE_AFTER {
+            return None;
+        }
+        let make = || MemFile::new(&self.0.prepared.body).ok();
+        self.0.file.get_or_init(make).as_ref()
+    }
+
+    /// The head of HTTP/1.1, which says nothing of the client that asks but its manner.
+    pub(crate) fn head(&self, manner: &Manner, at: SystemTime) -> Bytes {
+        let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut head = self.0.head.borrow_mut();
+        if let Some((of, then, bytes)) = &*head
+            && (of, *then) == (manner, second)
+        {
+            return bytes.clone();
+        }
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        manner.write_head(&self.0.prepared, at, &mut bytes);
+        let bytes = Bytes::from(bytes);
+        *head = Some((manner.clone(), second, bytes.clone()));
+        bytes
+    }
 }
 
 /// A field of text.

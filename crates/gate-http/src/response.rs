@@ -3,6 +3,7 @@
 //! Owns: status lines, the fields that every answer has, and what pages of other origins may do (CORS).
 //! Does not: write to sockets, or decide what to answer.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -74,7 +75,7 @@ pub(crate) struct Manner {
     is_old: bool,
     /// The answer to HEAD has no body.
     pub(crate) head_only: bool,
-    allow_origin: Option<String>,
+    allow_origin: Option<Cow<'static, str>>,
     /// The answer is for this origin only.
     varies: bool,
 }
@@ -84,10 +85,13 @@ impl Manner {
     pub(crate) fn new(request: &Request, cors: &str) -> Self {
         let any = cors.trim() == "*";
         let allow_origin = if any {
-            Some("*".to_owned())
+            Some(Cow::Borrowed("*"))
         } else {
             let asks = |origin: &&str| request.origin.as_deref() == Some(*origin);
-            cors.split(',').map(str::trim).find(asks).map(str::to_owned)
+            cors.split(',')
+                .map(str::trim)
+                .find(asks)
+                .map(|origin| Cow::Owned(origin.to_owned()))
         };
         Self {
             keep_alive: request.keep_alive,

@@ -3,17 +3,18 @@
 //! Owns: the write of shared pieces without a copy, as fast as the client takes them, and what ends a client that does not.
 //! Does not: know what the pieces are.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::time::Instant;
 
 use bytes::Bytes;
 use weir_net::clock;
+use weir_net::mem_file::MemFile;
 
 use crate::connection::Connection;
 use crate::egress::{LAST_CHUNK, chunk_head};
 use crate::end::{End, Word};
-use crate::files::{Found, Growth};
-use crate::reply::Prepared;
+use crate::files::{Found, Growth, Waiting};
+use crate::reply::{HEAD_BYTES, Prepared, Shared};
 use crate::response::Status;
 
 /// Pieces handed to the kernel in one call.
@@ -35,21 +36,45 @@ impl Connection {
     /// Sends what was found.
     pub(crate) async fn send_found(&mut self, found: Found) -> Result<(), End> {
         match found {
-            Found::Whole(prepared) => self.send_prepared(prepared).await,
+            Found::Whole(shared) => self.send_shared(shared).await,
             Found::Growing(prepared, growth) => self.send_growing(prepared, growth).await,
         }
     }
 
     /// Sends a whole answer.
-    pub(crate) async fn send_prepared(&self, prepared: Prepared) -> Result<(), End> {
-        let mut head = Vec::with_capacity(512);
-        self.manner
-            .write_head(&prepared, clock::wallclock(), &mut head);
-        let body = match self.manner.head_only {
-            true => Vec::new(),
-            false => prepared.body,
+    pub(crate) async fn send_shared(&self, shared: impl Into<Shared>) -> Result<(), End> {
+        match self.begin_shared(shared.into()) {
+            Begun::Sending(shared, at) => self.send_rest(&shared, at).await,
+            _ => self.done("answered"),
+        }
+    }
+
+    /// Sends of a whole answer what the client takes at once, which is usually all of it.
+    pub(crate) fn begin_shared(&self, shared: Shared) -> Begun {
+        let mut at = Cursor::default();
+        let is_sent = self.conn.is_flushed() && {
+            let head = shared.head(&self.manner, clock::wallclock());
+            let body = self.body(&shared);
+            self.write(&head, body, &mut at, clock::now())
         };
-        self.send(head, body).await?;
+        match is_sent {
+            true => Begun::Done,
+            false => Begun::Sending(shared, at),
+        }
+    }
+
+    fn body<'a>(&self, shared: &'a Shared) -> Body<'a> {
+        match shared.file() {
+            _ if self.manner.head_only => Body::Pieces(&[]),
+            Some(file) => Body::File(file),
+            None => Body::Pieces(&shared.prepared().body),
+        }
+    }
+
+    /// Sends the rest of a whole answer.
+    pub(crate) async fn send_rest(&self, shared: &Shared, at: Cursor) -> Result<(), End> {
+        let head = shared.head(&self.manner, clock::wallclock());
+        self.send(&head, self.body(shared), at).await?;
         self.done("answered")
     }
 
@@ -58,11 +83,12 @@ impl Connection {
         if !chunked {
             self.manner.keep_alive = false;
         }
-        let mut head = Vec::with_capacity(512);
+        let mut head = Vec::with_capacity(HEAD_BYTES);
         self.manner
             .write_head(&prepared, clock::wallclock(), &mut head);
         if self.manner.head_only {
-            self.send(head, Vec::new()).await?;
+            self.send(&head, Body::Pieces(&[]), Cursor::default())
+                .await?;
             return self.done("answered");
         }
         let mut pieces = prepared.body;
@@ -76,7 +102,9 @@ impl Connection {
             if chunked && is_last {
                 pieces.push(Bytes::from_static(LAST_CHUNK));
             }
-            self.send(std::mem::take(&mut head), pieces).await?;
+            self.send(&head, Body::Pieces(&pieces), Cursor::default())
+                .await?;
+            head.clear();
             if is_last {
                 return self.done("answered");
             }
@@ -88,36 +116,59 @@ impl Connection {
         }
     }
 
-    /// Writes `head` and `body`, and waits until the client has taken them.
-    async fn send(&self, head: Vec<u8>, body: Vec<Bytes>) -> Result<(), End> {
+    /// Writes `head` and `body` from `at` on, and waits until the client has taken them.
+    async fn send(&self, head: &[u8], body: Body<'_>, mut at: Cursor) -> Result<(), End> {
         self.flushed().await?;
-        let mut queue = VecDeque::from(body);
-        queue.push_front(Bytes::from(head));
-        let mut turn = 0;
-        loop {
-            queue.retain(|piece| !piece.is_empty());
-            if queue.is_empty() {
-                self.conn.count();
-                return Ok(());
-            }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut used = 0;
-            for (slot, piece) in slices.iter_mut().zip(&queue) {
-                *slot = IoSlice::new(piece);
-                used += 1;
-            }
-            let slices = slices.get(..used).unwrap_or_default();
-            let written = self.conn.send(slices, clock::now());
-            take(&mut queue, written);
-            turn += written;
-            if written == 0 {
+        while !self.write(head, body, &mut at, clock::now()) {
+            if std::mem::take(&mut at.is_full) {
                 self.has_room().await?;
-                turn = 0;
-            } else if turn >= BYTES_A_TURN {
+            } else {
                 tokio::task::yield_now().await;
-                turn = 0;
             }
         }
+        Ok(())
+    }
+
+    /// Writes what the socket takes, and no more than [`BYTES_A_TURN`]; true at the end.
+    fn write(&self, head: &[u8], body: Body<'_>, at: &mut Cursor, now: Instant) -> bool {
+        let mut turn = 0;
+        while turn < BYTES_A_TURN {
+            let written = match body {
+                Body::File(file) if at.piece > 0 || head.is_empty() => {
+                    if at.offset >= file.length() {
+                        self.conn.count();
+                        return true;
+                    }
+                    let written = self.conn.send_file(file, at.offset, now);
+                    at.offset += written as u64;
+                    written
+                }
+                Body::File(_) => {
+                    let rest = head.get(at.head_offset()..).unwrap_or_default();
+                    let written = self.conn.send_before_file(rest, now);
+                    at.advance(head, &[], written);
+                    written
+                }
+                Body::Pieces(pieces) => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let used = at.slices(head, pieces, &mut slices);
+                    if used == 0 {
+                        self.conn.count();
+                        return true;
+                    }
+                    let slices = slices.get(..used).unwrap_or_default();
+                    let written = self.conn.send(slices, now);
+                    at.advance(head, pieces, written);
+                    written
+                }
+            };
+            if written == 0 {
+                at.is_full = true;
+                return false;
+            }
+            turn += written;
+        }
+        false
     }
 
     /// Waits until the socket takes bytes again.
@@ -164,15 +215,75 @@ impl Connection {
     }
 }
 
-/// Takes what was written off the front.
-fn take(queue: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(front) = queue.front_mut() {
-        if written < front.len() {
-            *front = front.slice(written..);
-            return;
+/// The body of an answer.
+#[derive(Debug, Clone, Copy)]
+enum Body<'a> {
+    Pieces(&'a [Bytes]),
+    File(&'a MemFile),
+}
+
+/// What has become of a request for a file.
+pub(crate) enum Begun {
+    /// It is answered.
+    Done,
+    /// It is being answered.
+    Sending(Shared, Cursor),
+    /// Its answer is there.
+    Found(Found),
+    /// It has to wait.
+    Waiting(Box<Waiting>),
+}
+
+/// How far an answer was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cursor {
+    /// The piece under way; the head is the first.
+    piece: usize,
+    /// Bytes of it that are written.
+    offset: u64,
+    /// The socket took nothing more.
+    is_full: bool,
+}
+
+impl Cursor {
+    /// Bytes of the head that are written, while it is under way.
+    fn head_offset(self) -> usize {
+        usize::try_from(self.offset).unwrap_or(usize::MAX)
+    }
+
+    /// Fills `slices` with what is to be written next; gives the number of those in use, which is zero at the end.
+    fn slices<'a>(self, head: &'a [u8], body: &'a [Bytes], slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = std::iter::once(head).chain(body.iter().map(|piece| &**piece));
+        // within a piece, which is in memory
+        let mut skip = self.head_offset();
+        let mut used = 0;
+        for piece in pieces.skip(self.piece) {
+            let rest = piece.get(std::mem::take(&mut skip)..).unwrap_or_default();
+            if rest.is_empty() {
+                continue;
+            }
+            let Some(slot) = slices.get_mut(used) else {
+                break;
+            };
+            *slot = IoSlice::new(rest);
+            used += 1;
         }
-        written -= front.len();
-        queue.pop_front();
+        used
+    }
+
+    /// Goes on by what was written.
+    fn advance(&mut self, head: &[u8], body: &[Bytes], written: usize) {
+        let mut written = written as u64;
+        let lengths = std::iter::once(head.len()).chain(body.iter().map(Bytes::len));
+        for length in lengths.skip(self.piece) {
+            let rest = (length as u64).saturating_sub(self.offset);
+            if written < rest {
+                self.offset += written;
+                return;
+            }
+            written -= rest;
+            (self.piece, self.offset) = (self.piece + 1, 0);
+        }
     }
 }
 
@@ -183,16 +294,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_goes_and_the_rest_stays(
-            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..6),
-            written in 0..40_usize,
+        fn all_is_written_once_and_in_order(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..80),
+            mut takes in prop::collection::vec(0..40_usize, 1..40),
         ) {
-            let all = pieces.concat();
-            let mut queue: VecDeque<_> = pieces.into_iter().map(Bytes::from).collect();
-            let written = written.min(all.len());
-            take(&mut queue, written);
-            let left: Vec<_> = queue.into_iter().collect();
-            prop_assert_eq!(left.concat(), &all[written..]);
+            let (head, body) = pieces.split_first().expect("one at least");
+            let body: Vec<_> = body.iter().cloned().map(Bytes::from).collect();
+            // in the end all is taken
+            takes.push(usize::MAX);
+            let (mut at, mut written) = (Cursor::default(), Vec::<u8>::new());
+            for take in takes.iter().copied().cycle() {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let used = at.slices(head, &body, &mut slices);
+                if used == 0 {
+                    break;
+                }
+                let next: Vec<u8> = slices.iter().take(used).flat_map(|slice| slice.to_vec()).collect();
+                let take = take.min(next.len());
+                written.extend(&next[..take]);
+                at.advance(head, &body, take);
+            }
+            prop_assert_eq!(written, pieces.concat());
         }
     }
 }

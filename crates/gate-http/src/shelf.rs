@@ -11,6 +11,7 @@
 
 mod audience;
 mod disk;
+mod memory;
 mod metrics;
 mod news;
 
@@ -25,16 +26,19 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use weir_http::request::Request;
 use weir_hub::{Hub, Tap, Tapped};
 use weir_media::{Frame, StreamKey};
 use weir_net::clock;
 use weir_net::cores::Core;
-use weir_segment::{Anchor, Answer, Ask, Channel, More, Rest, Rhythm};
+use weir_segment::{Anchor, Answer, Ask, Cache, Channel, File, More, Rest, Rhythm};
 
+use crate::reply::Shared;
 use audience::Audience;
 pub(crate) use audience::{DASH, HLS, Who};
 use disk::Disk;
 pub use metrics::Metrics;
+pub(crate) use news::Rank;
 use news::{Attendance, Bells, Herald};
 
 /// When segments are made.
@@ -367,7 +371,7 @@ pub(crate) struct Desk {
 }
 
 /// One channel, from a core.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Handle {
     kept: Arc<Kept>,
     attendance: Attendance,
@@ -394,9 +398,9 @@ impl Desk {
     }
 
     /// The channel of `key`; it is made if somebody publishes the stream. `None` when nobody does.
-    pub(crate) fn open(&self, key: &StreamKey) -> Option<Handle> {
+    pub(crate) fn open(&self, now: Instant, key: &StreamKey) -> Option<Handle> {
         let kept = self.shelf.inner.obtain(key)?;
-        kept.ask(clock::now());
+        kept.ask(now);
         let attendance = self.herald(&kept).attend();
         Some(Handle { kept, attendance })
     }
@@ -433,9 +437,19 @@ impl Desk {
 }
 
 impl Handle {
-    /// What to say to a request now. Take [`Handle::news`] first, if it may have to wait.
-    pub(crate) fn ask(&self, ask: &Ask<'_>) -> Answer {
-        self.kept.channel.lock().ask(clock::now(), ask)
+    /// What to say to a request now. If it is to wait, take [`Handle::news`] before other tasks of this core run.
+    pub(crate) fn ask(&self, now: Instant, ask: &Ask<'_>) -> Answer {
+        self.kept.channel.lock().ask(now, ask)
+    }
+
+    /// What somebody on this core was told who asked the same, if that still holds.
+    pub(crate) fn recall(&self, request: &Request, file: File) -> Option<Shared> {
+        self.attendance.memory().recall(request, file)
+    }
+
+    /// Keeps an answer for [`Handle::recall`].
+    pub(crate) fn remember(&self, request: &Request, file: File, answer: (&Shared, Cache)) {
+        self.attendance.memory().remember(request, file, answer);
     }
 
     /// The rest of a segment under way.
@@ -444,13 +458,12 @@ impl Handle {
     }
 
     /// Resolves when the channel can say more than at the time of this call.
-    pub(crate) fn news(&self) -> impl Future<Output = ()> + use<> {
-        self.attendance.news()
+    pub(crate) fn news(&self, rank: Rank) -> impl Future<Output = ()> + use<> {
+        self.attendance.news(rank)
     }
 
     /// Counts a request of `who`, and the bytes of its answer. False when an operator has sent them away.
-    pub(crate) fn admit(&self, who: &Who<'_>, hub: &Hub, bytes: u64) -> bool {
-        let now = clock::now();
+    pub(crate) fn admit(&self, now: Instant, who: &Who<'_>, hub: &Hub, bytes: u64) -> bool {
         self.kept
             .audience
             .lock()

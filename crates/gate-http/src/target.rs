@@ -6,6 +6,8 @@
 //! A name may be read in two ways: `cam-12.ts` is an endless stream called `cam-12`, or segment 12 of `cam`. What exists
 //! decides; the longer name of a stream goes first.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 use weir_gate::{Address, InvalidAddress};
 use weir_media::{InvalidKey, StreamKey};
@@ -96,8 +98,11 @@ impl Resource {
             return Self::Invalid("the path has an encoded slash");
         }
         let address = |name: &str| {
-            let name = format!("{name}?{}", request.query);
-            Address::new(&request.host, app, &name, vhosts)
+            let whole = match request.query.as_str() {
+                "" => Cow::Borrowed(name),
+                query => Cow::Owned(format!("{name}?{query}")),
+            };
+            Address::new(&request.host, app, &whole, vhosts)
         };
         if let Some(name) = file.strip_suffix(".flv") {
             return Self::stream(address(name), Container::Flv);

@@ -179,3 +179,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_head_is_written_once_a_second_for_clients_alike() {
+    let shared = Shared::from(Prepared::text(Status::OK, "text"));
+    let manner = Manner::new(&asked("GET", ""), "*");
+    let at = |millis| UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    let first = shared.head(&manner, at(5_000));
+    assert_eq!(first.as_ptr(), shared.head(&manner, at(5_999)).as_ptr());
+    assert_ne!(first, shared.head(&manner, at(6_000)));
+    let other = Manner::new(&asked("GET", "Connection: close\r\n"), "*");
+    let closing = shared.head(&other, at(6_000));
+    assert!(String::from_utf8_lossy(&closing).contains("Connection: close"));
+    assert_eq!(first, shared.head(&manner, at(5_000)));
+}
+
+#[test]
+fn what_is_sent_often_and_is_long_becomes_a_file() {
+    let of = |length: usize| {
+        let text = "x".repeat(length);
+        Shared::from(Prepared::text(Status::OK, text))
+    };
+    let (long, short) = (of(40_000), of(30_000));
+    for _ in 1..FILE_AFTER {
+        assert!(long.file().is_none());
+    }
+    for _ in 0..2 {
+        let file = long.file().expect("a file");
+        assert_eq!(file.length(), long.length());
+    }
+    assert!((0..10).all(|_| short.file().is_none()));
+}

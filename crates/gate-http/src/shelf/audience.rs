@@ -124,12 +124,16 @@ impl Audience {
             .hasher
             .hash_one((who.peer.ip(), who.agent, who.forwarded));
         let viewers = self.viewers.len();
-        let since = (now, clock::wallclock());
         let viewer = match self.viewers.get_mut(&id) {
             Some(viewer) => viewer,
             None if viewers >= self.most => return true,
             None => self.viewers.entry(id).or_insert_with(|| Viewer {
-                session: who.enter(who.list.unwrap_or(HLS), stream, hub, since),
+                session: who.enter(
+                    who.list.unwrap_or(HLS),
+                    stream,
+                    hub,
+                    (now, clock::wallclock()),
+                ),
                 last: now,
                 is_sure: who.list.is_some(),
             }),

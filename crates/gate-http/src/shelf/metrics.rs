@@ -15,14 +15,32 @@ struct Answered {
 }
 
 /// Counters of segments. Cheap to clone; all clones count together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics {
     streams: Gauge,
     bytes: Gauge,
     viewers: Gauge,
     waiting: Gauge,
     answers: Family<Answered, Counter>,
+    /// Those with status 200, which are almost all.
+    found: Counter,
     left_out: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let answers = Family::<Answered, Counter>::default();
+        let found = answers.get_or_create(&Answered { status: 200 }).clone();
+        Self {
+            streams: Gauge::default(),
+            bytes: Gauge::default(),
+            viewers: Gauge::default(),
+            waiting: Gauge::default(),
+            found,
+            answers,
+            left_out: Counter::default(),
+        }
+    }
 }
 
 /// Counts a request for as long as it waits.
@@ -86,7 +104,10 @@ impl Metrics {
 
     /// Counts an answer.
     pub(crate) fn answered(&self, status: u16) {
-        self.answers.get_or_create(&Answered { status }).inc();
+        match status {
+            200 => self.found.inc(),
+            _ => self.answers.get_or_create(&Answered { status }).inc(),
+        };
     }
 
     /// Counts a request that waits, until the result is dropped.

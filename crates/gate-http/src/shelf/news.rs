@@ -14,8 +14,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::memory::Memory;
+
 /// How long a herald stays without anybody to wake: longer than players are between two requests.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// Who is woken before whom: a list is of no use to a player before the media that it lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// Who waits for media.
+    Media,
+    /// Who waits for a list.
+    List,
+}
 
 /// One core's bell.
 #[derive(Debug, Default)]
@@ -44,15 +55,24 @@ impl Bells {
 pub(super) struct Herald {
     bells: Bells,
     bell: Arc<Bell>,
-    notify: Notify,
+    /// Who waits, by [`Rank`].
+    media: Notify,
+    lists: Notify,
     /// How often the bell was heard.
     heard: Cell<u64>,
     present: Cell<usize>,
+    memory: Memory,
 }
 
 /// One who may wait, and keeps the herald at work.
 #[derive(Debug)]
 pub(super) struct Attendance(Rc<Herald>);
+
+impl Clone for Attendance {
+    fn clone(&self) -> Self {
+        self.0.attend()
+    }
+}
 
 impl Drop for Attendance {
     fn drop(&mut self) {
@@ -61,14 +81,23 @@ impl Drop for Attendance {
 }
 
 impl Attendance {
+    /// What was answered since the last news.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
     /// Resolves at the first news after this call, not after its first poll: what is asked in between is not lost.
-    pub(super) fn news(&self) -> impl Future<Output = ()> + use<> {
+    pub(super) fn news(&self, rank: Rank) -> impl Future<Output = ()> + use<> {
         let herald = Rc::clone(&self.0);
         let heard = herald.heard.get();
         async move {
+            let waiting = match rank {
+                Rank::Media => &herald.media,
+                Rank::List => &herald.lists,
+            };
             // the herald runs on this thread, so nothing comes between the look and the wait
             while herald.heard.get() == heard {
-                herald.notify.notified().await;
+                waiting.notified().await;
             }
         }
     }
@@ -82,9 +111,11 @@ impl Herald {
         Rc::new(Self {
             bells: bells.clone(),
             bell,
-            notify: Notify::new(),
+            media: Notify::new(),
+            lists: Notify::new(),
             heard: Cell::new(0),
             present: Cell::new(0),
+            memory: Memory::default(),
         })
     }
 
@@ -106,7 +137,10 @@ impl Herald {
             tokio::select! {
                 () = poll_fn(|context| self.poll(context.waker())) => {
                     self.heard.set(self.heard.get() + 1);
-                    self.notify.notify_waiters();
+                    self.memory.refresh();
+                    // tasks run in the order in which they are woken
+                    self.media.notify_waiters();
+                    self.lists.notify_waiters();
                 }
                 () = tokio::time::sleep(IDLE) => {
                     if self.present.get() == 0 {

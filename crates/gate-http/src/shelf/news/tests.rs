@@ -51,13 +51,13 @@ async fn a_ring_before_the_wait_is_not_lost() {
         let attendance = herald.attend();
         let _running = start(&herald);
         settle().await;
-        let news = attendance.news();
+        let news = attendance.news(Rank::Media);
         // rung, and heard, before anybody polls
         assert_eq!(ring(&bells), 1);
         settle().await;
         heard(news).await;
         // the next needs a ring of its own
-        let next = wait(attendance.news());
+        let next = wait(attendance.news(Rank::Media));
         settle().await;
         assert!(!next.is_finished());
         ring(&bells);
@@ -72,7 +72,7 @@ async fn a_ring_before_the_herald_runs_is_heard() {
         let bells = Bells::default();
         let herald = Herald::new(&bells);
         let attendance = herald.attend();
-        let news = attendance.news();
+        let news = attendance.news(Rank::Media);
         assert_eq!(ring(&bells), 0, "nobody has to be woken");
         let _running = start(&herald);
         heard(news).await;
@@ -87,7 +87,10 @@ async fn one_wake_of_a_core_wakes_all_who_wait_there() {
         let herald = Herald::new(&bells);
         let attendances: Vec<_> = (0..100).map(|_| herald.attend()).collect();
         let _running = start(&herald);
-        let waiting: Vec<_> = attendances.iter().map(|one| wait(one.news())).collect();
+        let waiting: Vec<_> = attendances
+            .iter()
+            .map(|one| wait(one.news(Rank::Media)))
+            .collect();
         settle().await;
         assert_eq!(ring(&bells), 1);
         // a second ring before the first is heard has nobody to wake
@@ -121,9 +124,37 @@ async fn a_herald_whom_nobody_needs_ends_and_a_later_one_works() {
         let _running = start(&later);
         assert!(later.serves(&bells) && !herald.serves(&bells));
         settle().await;
-        let news = attendance.news();
+        let news = attendance.news(Rank::Media);
         assert_eq!(ring(&bells), 1);
         heard(news).await;
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn who_waits_for_media_is_woken_first() {
+    let test = async {
+        let bells = Bells::default();
+        let herald = Herald::new(&bells);
+        let attendances: Vec<_> = (0..20).map(|_| herald.attend()).collect();
+        let _running = start(&herald);
+        let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+        let waiting = attendances.iter().enumerate().map(|(number, one)| {
+            let rank = [Rank::List, Rank::Media][number % 2];
+            let (news, order) = (one.news(rank), Rc::clone(&order));
+            wait(async move {
+                news.await;
+                order.borrow_mut().push(rank);
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        settle().await;
+        ring(&bells);
+        for one in waiting {
+            heard(one).await.unwrap();
+        }
+        let expected = [[Rank::Media; 10], [Rank::List; 10]].concat();
+        assert_eq!(*order.borrow(), expected);
     };
     LocalSet::new().run_until(test).await;
 }
@@ -144,7 +175,7 @@ fn the_bells_of_each_core_are_rung() {
                     let _running = start(&herald);
                     settle().await;
                     for round in 0..3 {
-                        let news = attendance.news();
+                        let news = attendance.news(Rank::Media);
                         tell.send((round, core)).unwrap();
                         heard(news).await;
                     }
