@@ -493,6 +493,10 @@ impl Cutter {
     }
 
     fn cut_part(&mut self, open: &mut Open, at: i64, store: &mut Store) {
+        if open.period.video.is_some() {
+            // sound that has come goes with the pictures that have
+            open.audio.flush_known();
+        }
         if open.video.count() + open.audio.count() == 0 {
             return;
         }

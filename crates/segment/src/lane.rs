@@ -21,8 +21,8 @@ struct Held {
     composition: i32,
     is_key: bool,
     payload: Bytes,
-    /// Its length in units, as its codec says; for sound.
-    samples: Option<u32>,
+    /// Where it ends, as its codec says; for sound.
+    ends: Option<u64>,
 }
 
 /// A track's frames since the last part.
@@ -32,6 +32,8 @@ pub(crate) struct Lane {
     held: Option<Held>,
     /// The length of the last frame, in units.
     usual: u32,
+    /// The last frame ended where its codec says, before the next one came.
+    is_told: bool,
     run: Run,
     data: Vec<Bytes>,
 }
@@ -42,6 +44,7 @@ impl Lane {
             timescale,
             held: None,
             usual: timescale / 25,
+            is_told: false,
             run: Run::default(),
             data: Vec::new(),
         }
@@ -58,27 +61,32 @@ impl Lane {
             composition: bound(units),
             is_key,
             payload,
-            samples: None,
+            ends: None,
         });
     }
 
     /// Takes in a frame of sound that begins at `ticks` and has so many samples, where that is known.
     pub(crate) fn sound(&mut self, ticks: i64, samples: Option<u32>, payload: Bytes) {
+        let end = match &self.held {
+            Some(held) => held.ends,
+            None => self.is_told.then(|| self.end()),
+        };
         let mut at = self.units(ticks);
-        if let Some((held, length)) = self.held.as_ref().and_then(|h| Some((h.at, h.samples?))) {
-            let expected = held + u64::from(length);
-            let slack = self.units(SOUND_SLACK);
-            if expected.abs_diff(at) <= slack {
-                at = expected;
-            }
+        if let Some(end) = end.filter(|end| end.abs_diff(at) <= self.units(SOUND_SLACK)) {
+            at = end;
         }
         self.settle(at);
+        let begins = match end.filter(|_| std::mem::take(&mut self.is_told)) {
+            // a hole would halt players: this frame covers it, since the one before is out already
+            Some(end) => end,
+            None => self.not_before(at),
+        };
         self.held = Some(Held {
-            at: self.not_before(at),
+            at: begins,
             composition: 0,
             is_key: true,
             payload,
-            samples,
+            ends: samples.map(|samples| at + u64::from(samples)),
         });
     }
 
@@ -87,9 +95,14 @@ impl Lane {
         u64::try_from(units).unwrap_or(0)
     }
 
+    /// The end of what there is.
+    fn end(&self) -> u64 {
+        self.run.base + self.run.duration
+    }
+
     /// The end of what there is, if that is later than `at`.
     fn not_before(&self, at: u64) -> u64 {
-        at.max(self.run.base + self.run.duration)
+        at.max(self.end())
     }
 
     /// The frame that waits ends at `at`.
@@ -102,9 +115,19 @@ impl Lane {
 
     /// Ends the frame that waits without knowing the next.
     pub(crate) fn flush(&mut self) {
+        self.flush_known();
         if let Some(held) = self.held.take() {
-            let length = held.samples.unwrap_or(self.usual).max(1);
-            self.put(held, length);
+            self.put(held, self.usual.max(1));
+        }
+    }
+
+    /// Ends the frame that waits, if its codec says how long it is.
+    pub(crate) fn flush_known(&mut self) {
+        let known = self.held.take_if(|held| held.ends.is_some());
+        if let Some((held, end)) = known.and_then(|held| held.ends.map(|end| (held, end))) {
+            let length = end.saturating_sub(held.at).max(1);
+            self.put(held, u32::try_from(length).unwrap_or(u32::MAX));
+            self.is_told = true;
         }
     }
 
@@ -179,6 +202,47 @@ mod tests {
         let run = lane.take(&mut Vec::new());
         let lengths: Vec<_> = run.samples.iter().map(|sample| sample.duration).collect();
         assert_eq!(lengths, [24_000, 1024]);
+    }
+
+    #[test]
+    fn a_part_has_the_sound_that_has_come() {
+        let mut lane = Lane::new(48_000);
+        let (mut runs, mut bytes) = (Vec::new(), Vec::new());
+        // each second frame is the last of a part; one is late, and one comes after a hole
+        for (n, at) in [0, 21, 43, 66, 85, 600, 621, 643].into_iter().enumerate() {
+            lane.sound(millis(at), Some(1024), Bytes::from_static(b"a"));
+            if n % 2 == 1 {
+                lane.flush_known();
+                runs.push(lane.take(&mut bytes));
+            }
+        }
+        assert!(runs.iter().all(|run| run.samples.len() == 2));
+        for pair in runs.windows(2) {
+            assert_eq!(pair[0].base + pair[0].duration, pair[1].base, "no hole");
+        }
+        let lengths: Vec<_> = runs
+            .iter()
+            .flat_map(|run| run.samples.iter().map(|sample| sample.duration))
+            .collect();
+        // 600 ms is 28,800; the one before begins at 4 x 1024
+        assert_eq!(
+            lengths,
+            [1024, 1024, 1024, 1024, 28_800 - 4096, 1024, 1024, 1024]
+        );
+    }
+
+    #[test]
+    fn a_hole_after_a_part_is_covered_by_the_next_frame() {
+        let mut lane = Lane::new(48_000);
+        let mut ends = Vec::new();
+        for at in [0, 500, 521] {
+            lane.sound(millis(at), Some(1024), Bytes::from_static(b"a"));
+            // a part of one frame: the hole is not to be carried on
+            lane.flush_known();
+            let run = lane.take(&mut Vec::new());
+            ends.push((run.base, run.base + run.duration));
+        }
+        assert_eq!(ends, [(0, 1024), (1024, 25_024), (25_024, 26_048)]);
     }
 
     proptest! {
