@@ -5,7 +5,7 @@
 //! Does not: decide what to ask for; see [`Player`].
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +29,10 @@ const BUFFER: usize = 256 * 1024;
 /// Readiness taken from the kernel at once: a part makes all viewers' connections ready in one moment, and how long they
 /// wait for us is measured from here.
 const EVENTS: usize = 8192;
+/// Viewers who ask for more between two looks at what has come, while something comes and while nothing does. What came is
+/// read first: thousands of viewers share this thread, and what one of them does next is not to delay what others have got.
+const ASKS_A_TURN: usize = 16;
+const ASKS_A_LULL: usize = 128;
 /// The longest sleep: phases begin at most so late.
 const MAX_WAIT: u64 = 20 * MILLISECOND;
 /// How often the age of viewers without media is looked at.
@@ -48,6 +52,8 @@ pub(crate) struct Worker<'a> {
     due: BinaryHeap<Reverse<(u64, usize)>>,
     tally: Tally,
     buffer: Box<[u8]>,
+    /// Viewers that may have a connection to ask on.
+    free: VecDeque<usize>,
     /// The next viewer to connect.
     next: usize,
     swept: u64,
@@ -106,6 +112,7 @@ impl<'a> Worker<'a> {
             due: BinaryHeap::new(),
             tally: Tally::new(),
             buffer: vec![0; BUFFER].into(),
+            free: VecDeque::new(),
             next: number,
             swept: clock::now(),
             woke: 0,
@@ -139,10 +146,23 @@ impl<'a> Worker<'a> {
                 let closing = event.is_read_closed() || event.is_error();
                 self.ready(token / LANES, token % LANES, closing);
             }
+            let most = match events.is_empty() {
+                true => ASKS_A_LULL,
+                false => ASKS_A_TURN,
+            };
+            for _ in 0..most {
+                let Some(key) = self.free.pop_front() else {
+                    break;
+                };
+                self.drive(key);
+            }
         }
     }
 
     fn wait(&self) -> Duration {
+        if !self.free.is_empty() {
+            return Duration::ZERO;
+        }
         let next = [
             self.due.peek().map(|Reverse((due, _))| *due),
             self.dial_at(),
@@ -266,13 +286,11 @@ impl<'a> Worker<'a> {
 
     fn ready(&mut self, key: usize, lane: usize, closing: bool) {
         match self.receive(key, lane, closing) {
-            Ok(()) => self.drive(key),
-            Err(Fault::Link(error)) => {
-                self.broken(key, lane, &error);
-                self.drive(key);
-            }
-            Err(error) => self.fail(key, &error),
+            Ok(()) => {}
+            Err(Fault::Link(error)) => self.broken(key, lane, &error),
+            Err(error) => return self.fail(key, &error),
         }
+        self.free.push_back(key);
     }
 
     /// Reads a connection until it is empty.
