@@ -29,6 +29,8 @@ use crate::{Failure, hls, plan, process, target};
 
 /// One read takes most segments whole.
 const BUFFER: usize = 256 * 1024;
+/// Room for the head of an answer: what of its body comes in the same read is copied, which costs more than all the rest.
+const HEAD_ROOM: usize = 2048;
 /// Readiness taken from the kernel at once.
 const EVENTS: usize = 1024;
 /// The longest sleep: phases begin at most so late.
@@ -345,7 +347,10 @@ impl<'a> Worker<'a> {
             let discarded = link.discard(&mut self.buffer)?;
             let got = match discarded {
                 Some(got) => got,
-                None => link.read(&mut self.buffer, closing)?,
+                None => {
+                    let room = self.buffer.len().min(HEAD_ROOM);
+                    link.read(&mut self.buffer[..room], closing)?
+                }
             };
             let now = clock::now();
             let length = match got {
