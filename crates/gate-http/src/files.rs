@@ -164,8 +164,8 @@ impl Question<'_> {
         match handle.ask(now, &ask) {
             Answer::Ready(reply) => {
                 let cache = reply.cache;
-                let shared = Shared::from(Prepared::file(request, reply));
-                handle.remember(request, file, (&shared, cache));
+                let prepared = Prepared::file(request, reply);
+                let shared = handle.share(request, file, prepared, cache);
                 Ok(whole(shared))
             }
             Answer::Growing(reply, rest) => {

@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use weir_net::mem_file::MemFile;
-use weir_segment::Reply;
+use weir_segment::{File, Reply};
 
 use weir_http::request::{Method, Request};
 
@@ -66,12 +68,45 @@ struct Once {
     /// How often it was sent.
     sent: Cell<u32>,
     /// The body for the kernel, where it could be had.
-    file: OnceCell<Option<MemFile>>,
+    file: OnceCell<Option<Arc<MemFile>>>,
+    /// Where the cores share it, for a body that never changes.
+    files: Option<(Arc<Files>, File)>,
+}
+
+/// Bodies of a channel that the kernel has as files, whichever core made them. Each lasts for as long as a core sends it.
+#[derive(Debug, Default)]
+pub(crate) struct Files(Mutex<Vec<(File, Weak<MemFile>)>>);
+
+impl Files {
+    /// The file of `body`, which is that of `file`. `None` when there cannot be one.
+    fn get(&self, file: File, body: &[Bytes]) -> Option<Arc<MemFile>> {
+        let mut known = self.0.lock();
+        known.retain(|(_, made)| made.strong_count() > 0);
+        let mut found = known.iter().filter(|(of, _)| *of == file);
+        if let Some(made) = found.next().and_then(|(_, made)| made.upgrade()) {
+            return Some(made);
+        }
+        let made = Arc::new(MemFile::new(body).ok()?);
+        known.push((file, Arc::downgrade(&made)));
+        Some(made)
+    }
 }
 
 impl From<Prepared> for Shared {
     fn from(prepared: Prepared) -> Self {
+        Self::new(prepared, None)
+    }
+}
+
+impl Shared {
+    /// The whole of `file`, which never changes.
+    pub(crate) fn lasting(prepared: Prepared, files: &Arc<Files>, file: File) -> Self {
+        Self::new(prepared, Some((Arc::clone(files), file)))
+    }
+
+    fn new(prepared: Prepared, files: Option<(Arc<Files>, File)>) -> Self {
         Self(Rc::new(Once {
+            files,
             length: prepared.bytes(),
             prepared,
             head: RefCell::new(None),
@@ -79,9 +114,7 @@ impl From<Prepared> for Shared {
             file: OnceCell::new(),
         }))
     }
-}
 
-impl Shared {
     pub(crate) fn prepared(&self) -> &Prepared {
         &self.0.prepared
     }
@@ -93,6 +126,7 @@ impl Shared {
 
     /// The body as a file, for a body that is sent often and is long enough; to be called once each time it is sent.
     pub(crate) fn file(&self) -> Option<&MemFile> {
+        let (files, file) = self.0.files.as_ref()?;
         if self.0.length < FILE_LEAST {
             return None;
         }
@@ -101,8 +135,8 @@ impl Shared {
         if sent < FILE_AFTER {
             return None;
         }
-        let make = || MemFile::new(&self.0.prepared.body).ok();
-        self.0.file.get_or_init(make).as_ref()
+        let get = || files.get(*file, &self.0.prepared.body);
+        self.0.file.get_or_init(get).as_deref()
     }
 
     /// The head of HTTP/1.1, which says nothing of the client that asks but its manner.

@@ -33,7 +33,7 @@ use weir_net::clock;
 use weir_net::cores::Core;
 use weir_segment::{Anchor, Answer, Ask, Cache, Channel, File, More, Rest, Rhythm};
 
-use crate::reply::Shared;
+use crate::reply::{Files, Prepared, Shared};
 use audience::Audience;
 pub(crate) use audience::{DASH, HLS, Who};
 use disk::Disk;
@@ -84,6 +84,7 @@ struct Kept {
     disk: Option<Arc<Disk>>,
     metrics: Metrics,
     bells: Bells,
+    files: Arc<Files>,
     audience: Mutex<Audience>,
     /// Where the channel's frames come from; none before it is in place, and none when it is taken down.
     tapped: Mutex<Option<Tapped>>,
@@ -221,6 +222,7 @@ impl Inner {
             disk: self.disk.clone(),
             metrics: self.metrics.clone(),
             bells: Bells::default(),
+            files: Arc::default(),
             audience: Mutex::default(),
             tapped: Mutex::default(),
             life: Mutex::new(Life {
@@ -447,9 +449,23 @@ impl Handle {
         self.attendance.memory().recall(request, file)
     }
 
-    /// Keeps an answer for [`Handle::recall`].
-    pub(crate) fn remember(&self, request: &Request, file: File, answer: (&Shared, Cache)) {
-        self.attendance.memory().remember(request, file, answer);
+    /// Makes an answer one that many can be told, and keeps it for [`Handle::recall`].
+    pub(crate) fn share(
+        &self,
+        request: &Request,
+        file: File,
+        prepared: Prepared,
+        cache: Cache,
+    ) -> Shared {
+        let shared = match cache {
+            Cache::Immutable if memory::is_plain(request) => {
+                Shared::lasting(prepared, &self.kept.files, file)
+            }
+            _ => prepared.into(),
+        };
+        let memory = self.attendance.memory();
+        memory.remember(request, file, (&shared, cache));
+        shared
     }
 
     /// The rest of a segment under way.

@@ -196,17 +196,30 @@ fn a_head_is_written_once_a_second_for_clients_alike() {
 
 #[test]
 fn what_is_sent_often_and_is_long_becomes_a_file() {
+    let files = Arc::<Files>::default();
     let of = |length: usize| {
-        let text = "x".repeat(length);
-        Shared::from(Prepared::text(Status::OK, text))
+        let prepared = Prepared::text(Status::OK, "x".repeat(length));
+        Shared::lasting(prepared, &files, File::Ts { msn: 7 })
     };
-    let (long, short) = (of(40_000), of(30_000));
+    let (long, other_core, short) = (of(40_000), of(40_000), of(30_000));
     for _ in 1..FILE_AFTER {
-        assert!(long.file().is_none());
+        assert!(long.file().is_none() && other_core.file().is_none());
     }
-    for _ in 0..2 {
-        let file = long.file().expect("a file");
-        assert_eq!(file.length(), long.length());
+    let first = long.file().expect("a file");
+    assert_eq!(first.length(), long.length());
+    for again in [long.file(), other_core.file()] {
+        assert!(std::ptr::eq(again.expect("the same file"), first));
     }
     assert!((0..10).all(|_| short.file().is_none()));
+    let changing = Shared::from(Prepared::text(Status::OK, "x".repeat(40_000)));
+    assert!((0..10).all(|_| changing.file().is_none()));
+    // the last to send it closes it
+    drop((long, other_core));
+    assert!(
+        files
+            .0
+            .lock()
+            .iter()
+            .all(|(_, made)| made.strong_count() == 0)
+    );
 }

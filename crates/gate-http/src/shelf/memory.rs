@@ -94,7 +94,7 @@ impl Memory {
 }
 
 /// Whether nothing in the request but its address decides on the answer.
-fn is_plain(request: &Request) -> bool {
+pub(super) fn is_plain(request: &Request) -> bool {
     request.method == Method::Get
         && request.range.is_none()
         && request.if_range.is_none()
