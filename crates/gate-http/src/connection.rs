@@ -258,7 +258,10 @@ impl Connection {
     fn file_at_once(&self, request: &Request, named: (&StreamKey, File)) -> Begun {
         let (port, hub) = (&self.port, &self.gate.hub);
         match self.question((port, hub), request, named).ask() {
-            Ok(Found::Whole(shared)) => self.begin_shared(shared),
+            Ok(Found::Whole(shared)) => match self.begin_shared(shared) {
+                Some(sending) => Begun::Sending(sending),
+                None => Begun::Done,
+            },
             Ok(found) => Begun::Found(found),
             Err(waiting) => Begun::Waiting(waiting),
         }
@@ -289,7 +292,7 @@ impl Connection {
     ) -> Result<(), End> {
         let found = match begun {
             Begun::Done => return Ok(()),
-            Begun::Sending(shared, at) => return self.send_rest(&shared, at).await,
+            Begun::Sending(sending) => return self.send_rest(sending).await,
             Begun::Found(found) => found,
             Begun::Waiting(waiting) => {
                 let (port, hub) = (Rc::clone(&self.port), Arc::clone(&self.gate.hub));

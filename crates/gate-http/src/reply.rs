@@ -139,6 +139,11 @@ impl Shared {
         self.0.file.get_or_init(get).as_deref()
     }
 
+    /// The file that [`Shared::file`] gave, if it ever did.
+    pub(crate) fn made_file(&self) -> Option<&MemFile> {
+        self.0.file.get()?.as_deref()
+    }
+
     /// The head of HTTP/1.1, which says nothing of the client that asks but its manner.
     pub(crate) fn head(&self, manner: &Manner, at: SystemTime) -> Bytes {
         let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -44,37 +44,35 @@ impl Connection {
     /// Sends a whole answer.
     pub(crate) async fn send_shared(&self, shared: impl Into<Shared>) -> Result<(), End> {
         match self.begin_shared(shared.into()) {
-            Begun::Sending(shared, at) => self.send_rest(&shared, at).await,
-            _ => self.done("answered"),
+            Some(sending) => self.send_rest(sending).await,
+            None => self.done("answered"),
         }
     }
 
-    /// Sends of a whole answer what the client takes at once, which is usually all of it.
-    pub(crate) fn begin_shared(&self, shared: Shared) -> Begun {
-        let mut at = Cursor::default();
-        let is_sent = self.conn.is_flushed() && {
-            let head = shared.head(&self.manner, clock::wallclock());
-            let body = self.body(&shared);
-            self.write(&head, body, &mut at, clock::now())
+    /// Sends of a whole answer what the client takes at once; gives the rest, if there is one.
+    pub(crate) fn begin_shared(&self, shared: Shared) -> Option<Sending> {
+        let mut sending = Sending {
+            head: shared.head(&self.manner, clock::wallclock()),
+            form: match self.manner.head_only {
+                true => Form::Nothing,
+                false if shared.file().is_some() => Form::File,
+                false => Form::Pieces,
+            },
+            shared,
+            at: Cursor::default(),
         };
-        match is_sent {
-            true => Begun::Done,
-            false => Begun::Sending(shared, at),
+        if !self.conn.is_flushed() {
+            return Some(sending);
         }
-    }
-
-    fn body<'a>(&self, shared: &'a Shared) -> Body<'a> {
-        match shared.file() {
-            _ if self.manner.head_only => Body::Pieces(&[]),
-            Some(file) => Body::File(file),
-            None => Body::Pieces(&shared.prepared().body),
-        }
+        let mut at = sending.at;
+        let is_sent = self.write(&sending.head, sending.body(), &mut at, clock::now());
+        sending.at = at;
+        (!is_sent).then_some(sending)
     }
 
     /// Sends the rest of a whole answer.
-    pub(crate) async fn send_rest(&self, shared: &Shared, at: Cursor) -> Result<(), End> {
-        let head = shared.head(&self.manner, clock::wallclock());
-        self.send(&head, self.body(shared), at).await?;
+    pub(crate) async fn send_rest(&self, sending: Sending) -> Result<(), End> {
+        self.send(&sending.head, sending.body(), sending.at).await?;
         self.done("answered")
     }
 
@@ -222,12 +220,38 @@ enum Body<'a> {
     File(&'a MemFile),
 }
 
+/// Which form of its body an answer is sent from. It is settled once: how far it was sent is counted in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Nothing,
+    Pieces,
+    File,
+}
+
+/// A whole answer that is under way.
+pub(crate) struct Sending {
+    shared: Shared,
+    head: Bytes,
+    form: Form,
+    at: Cursor,
+}
+
+impl Sending {
+    fn body(&self) -> Body<'_> {
+        match (self.form, self.shared.made_file()) {
+            (Form::File, Some(file)) => Body::File(file),
+            (Form::Pieces, _) => Body::Pieces(&self.shared.prepared().body),
+            _ => Body::Pieces(&[]),
+        }
+    }
+}
+
 /// What has become of a request for a file.
 pub(crate) enum Begun {
     /// It is answered.
     Done,
     /// It is being answered.
-    Sending(Shared, Cursor),
+    Sending(Sending),
     /// Its answer is there.
     Found(Found),
     /// It has to wait.
@@ -236,7 +260,7 @@ pub(crate) enum Begun {
 
 /// How far an answer was written.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cursor {
+struct Cursor {
     /// The piece under way; the head is the first.
     piece: usize,
     /// Bytes of it that are written.

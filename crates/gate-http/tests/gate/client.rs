@@ -286,6 +286,11 @@ impl Media {
 
     /// Metadata, two sequence headers, and `frames` pictures, each a key frame `distance` milliseconds after the one before.
     pub(crate) fn with_keys(frames: u32, distance: u32) -> Self {
+        Self::with_large_keys(frames, distance, 32)
+    }
+
+    /// The same of pictures of `size` bytes.
+    pub(crate) fn with_large_keys(frames: u32, distance: u32, size: u32) -> Self {
         let mut media = Self::new(0);
         // pictures of 128 by 96 in the Baseline profile
         media.tags[1] = tag(
@@ -294,8 +299,10 @@ impl Media {
             b"\x17\0\0\0\0\x01\x42\0\x0a\xff\xe1\0\x07\x67\x42\0\x0a\xf8\x41\xa2\x01\0\x04\x68\xce\x38\x80",
         );
         for frame in 0..frames {
-            let mut picture = b"\x17\x01\0\0\0\0\0\0\x20\x65".to_vec();
-            picture.resize(9 + 32, frame as u8);
+            let mut picture = b"\x17\x01\0\0\0".to_vec();
+            picture.extend(size.to_be_bytes());
+            picture.push(0x65);
+            picture.extend((1..size).map(|at| (at >> 12) as u8 ^ frame as u8));
             media
                 .tags
                 .push(tag(TagKind::Video, frame * distance, &picture));

@@ -16,10 +16,15 @@ use crate::server::Server;
 
 /// A server that makes segments of 200 ms.
 fn server() -> Server {
-    Server::with_shelf(|hub| {
+    server_of(Duration::from_millis(200))
+}
+
+fn server_of(length: Duration) -> Server {
+    Server::with_shelf(move |hub| {
         let segment = weir_segment::Settings {
-            segment: Duration::from_millis(200),
+            segment: length,
             part: Duration::from_millis(100),
+            max_bytes: 1 << 30,
             ..weir_segment::Settings::default()
         };
         let settings = shelf::Settings {
@@ -105,6 +110,43 @@ fn playlists_and_segments_with_conditions_and_ranges() {
     assert_eq!(range, format!("bytes 4-7/{length}"));
     let body = client.body();
     assert_eq!((body.len(), &body[4..8]), (length, box_type.as_bytes()));
+}
+
+/// More than the buffers of two sockets, so that each answer is sent bit by bit, and the first in another form than the later.
+#[test]
+fn slow_clients_get_a_large_segment_whole() {
+    let server = server_of(Duration::from_millis(400));
+    let mut publisher = Client::publish(&server, "/live/x.flv", "Transfer-Encoding: chunked");
+    publisher.send_chunk(&Media::with_large_keys(40, 25, 1 << 20).file());
+    let mut client = Client::connect(&server);
+    let segment = loop {
+        client.send(&get("/live/x-av.m3u8", ""));
+        client.head();
+        let list = client.text();
+        let complete: Vec<_> = list.lines().filter(|line| line.ends_with(".m4s")).collect();
+        // the first ends with the second key frame
+        if let [_, second, ..] = complete[..] {
+            break format!("/live/{second}");
+        }
+    };
+    let request = get(&segment, "");
+    client.send(&request);
+    assert_eq!(client.head().status, 200);
+    let whole = client.body();
+    assert!(whole.len() > 15 << 20, "{}", whole.len());
+    let mut slow: Vec<_> = (0..6).map(|_| Client::connect(&server)).collect();
+    for one in &mut slow {
+        one.send(&request);
+    }
+    // by when this one has it, the others' sockets are full
+    client.send(&request);
+    client.head();
+    assert!(client.body() == whole);
+    for mut one in slow {
+        let head = one.head();
+        assert_eq!(head.status, 200);
+        assert!(one.body() == whole, "what comes is not what it is");
+    }
 }
 
 #[test]
