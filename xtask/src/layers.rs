@@ -57,7 +57,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ),
     (
         "weir-cluster-redis",
-        &["weir-cluster"],
+        &["weir-cluster", "weir-wire"],
         "a backend of cluster state, and no more",
     ),
     (

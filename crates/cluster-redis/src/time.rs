@@ -4,6 +4,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use weir_wire::civil;
+
 const DAY: i64 = 86_400;
 /// Years that have four digits, from the first of year 0 to the last second of year 9999.
 const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
@@ -17,7 +19,7 @@ pub(crate) fn format(time: SystemTime) -> String {
     } else {
         (0, 0)
     };
-    let (year, month, day) = date(seconds.div_euclid(DAY));
+    let (year, month, day) = civil::date(seconds.div_euclid(DAY));
     let second = seconds.rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
@@ -36,25 +38,13 @@ pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let (separator, rest) = rest.split_at_checked(1)?;
     let (clock, rest) = rest.split_at_checked(8)?;
     let (hour, minute, second) = numbers(clock, ':', (2, 2, 2))?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
+    let days = civil::days(year, month, day)?;
     // a leap second is the second after it, as POSIX counts
-    if !(1..=last).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 60
-        || !matches!(separator, "T" | "t" | " ")
-    {
+    if hour > 23 || minute > 59 || second > 60 || !matches!(separator, "T" | "t" | " ") {
         return None;
     }
     let (nanos, zone) = fraction(rest)?;
-    let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset(zone)?;
+    let seconds = days * DAY + hour * 3600 + minute * 60 + second - offset(zone)?;
     let whole = if seconds >= 0 {
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds.unsigned_abs()))?
     } else {
@@ -120,34 +110,6 @@ fn offset(zone: &str) -> Option<i64> {
     };
     let (hour, minute, _) = numbers(&format!("{clock}:00"), ':', (2, 2, 2))?;
     (hour <= 23 && minute <= 59).then_some(sign * (hour * 3600 + minute * 60))
-}
-
-/// Days from the epoch to a date of the Gregorian calendar. Years are counted from March on, so that the leap day is the
-/// last of one; 400 of them are an era of 146,097 days.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-/// The date that is so many days from the epoch: the inverse of [`days`].
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day = days.rem_euclid(146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year + era * 400 + i64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]

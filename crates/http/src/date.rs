@@ -5,39 +5,29 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use weir_wire::civil;
+
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
-/// Years that begin in March have their leap day at the end.
 const MONTHS: [&str; 12] = [
-    "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb",
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Days from the first of March of year 0 to 1970-01-01.
-const EPOCH_DAYS: u64 = 719_468;
-
-/// Days of 400 years.
-const ERA_DAYS: u64 = 146_097;
+const DAY: u64 = 86_400;
 
 /// A date such as `Sun, 06 Nov 1994 08:49:37 GMT`. Times before 1970 are 1970.
 pub fn format(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let of_calendar = days + EPOCH_DAYS;
-    let era = of_calendar / ERA_DAYS;
-    let of_era = of_calendar % ERA_DAYS;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + u64::from(month >= 10);
-    let name = |names: &'static [&str], index: u64| {
+    let (days, second) = (since.as_secs() / DAY, since.as_secs() % DAY);
+    let (year, month, day) = civil::date(days.cast_signed());
+    let name = |names: &'static [&str], index: i64| {
         let index = usize::try_from(index).unwrap_or_default();
         names.get(index).copied().unwrap_or_default()
     };
     std::format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        name(&DAYS, days % 7),
-        name(&MONTHS, month),
+        name(&DAYS, (days % 7).cast_signed()),
+        name(&MONTHS, month - 1),
         second / 3_600,
         second / 60 % 60,
         second % 60,
@@ -53,9 +43,10 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     if !DAYS.contains(&day_name) || zone != "GMT" || words.next().is_some() {
         return None;
     }
-    let day = number(day, 2).filter(|day| (1..=31).contains(day))?;
-    let month = MONTHS.iter().position(|name| *name == month)? as u64;
+    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     let year = number(year, 4).filter(|year| *year >= 1970)?;
+    let [year, month, day] = [year, month, number(day, 2)?].map(u64::cast_signed);
+    let days = civil::days(year, month, day)?.cast_unsigned();
     let mut parts = time.split(':');
     let mut part = |most| number(parts.next()?, 2).filter(|value| *value <= most);
     // 60 is a leap second
@@ -63,13 +54,7 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     if parts.next().is_some() {
         return None;
     }
-    let year = year - u64::from(month >= 10);
-    let of_era = year % 400;
-    let days = year / 400 * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100
-        + (153 * month + 2) / 5
-        + day
-        - 1;
-    let seconds = days.checked_sub(EPOCH_DAYS)? * 86_400 + hour * 3_600 + minute * 60 + second;
+    let seconds = days * DAY + hour * 3_600 + minute * 60 + second;
     Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 

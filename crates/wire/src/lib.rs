@@ -3,13 +3,14 @@
 //! Owns: [`Cursor`] (whole bytes, big endian unless a name says otherwise) and [`Bits`] (most significant bit
 //! first, with the Exp-Golomb codes of ITU-T H.264 §9.1). Every read either succeeds or returns a
 //! [`Short`] that says at which offset how much was missing; nothing here indexes, allocates or panics. And the one
-//! format that stands before all protocols: [`proxy_protocol`].
+//! format that stands before all protocols, [`proxy_protocol`]; and the calendar of dates, [`civil`].
 //! Does not: know any other format.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
 mod bits;
+pub mod civil;
 mod cursor;
 pub mod proxy_protocol;
 
