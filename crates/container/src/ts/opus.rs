@@ -115,24 +115,6 @@ pub(super) fn take_packet<'a>(data: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(packet)
 }
 
-/// Samples at 48 kHz that a packet decodes to, from its table of contents (RFC 6716 §3.1); `None` for an empty one.
-pub(super) fn samples(packet: &[u8]) -> Option<u32> {
-    let (toc, rest) = packet.split_first()?;
-    let frame = match toc >> 3 {
-        config @ 0..=11 => [480, 960, 1920, 2880]
-            .get(usize::from(config) % 4)
-            .copied()?,
-        config @ 12..=15 => [480, 960].get(usize::from(config) % 2).copied()?,
-        config => [120, 240, 480, 960].get(usize::from(config) % 4).copied()?,
-    };
-    let count = match toc & 3 {
-        0 => 1,
-        1 | 2 => 2,
-        _ => u32::from(rest.first()? & 0x3f),
-    };
-    Some(frame * count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,15 +137,6 @@ mod tests {
         assert_eq!(descriptor(&[]), [EXTENSION, 2, PROVISIONAL_OPUS, 2]);
         let odd = b"OpusHead\x01\x03\0\0\0\0\0\0\0\0\x01\x03\x00\x00\x01\x02";
         assert_eq!(descriptor(odd)[3], UNKNOWN_CHANNELS);
-    }
-
-    #[test]
-    fn lengths_of_packets_are_those_of_their_contents() {
-        assert_eq!(samples(&[0xfc, 0]), Some(960));
-        assert_eq!(samples(&[0x78, 0]), Some(960));
-        assert_eq!(samples(&[0x19, 0]), Some(2 * 2880));
-        assert_eq!(samples(&[0xe3, 0x83]), Some(3 * 120));
-        assert_eq!(samples(&[]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Owns: finding frames, also where they cross PES packets, and their times; configurations of AAC and Opus. Does not:
 //! decode.
 
-use weir_codec::{Error, SyncFrame, adts, sync_frame};
+use weir_codec::{Error, SyncFrame, adts, samples, sync_frame};
 use weir_media::{AudioCodec, Role, Timestamp};
 
 use super::output::Output;
@@ -199,7 +199,7 @@ impl Audio {
         while !rest.is_empty() {
             let packet = opus::take_packet(&mut rest);
             let Some((packet, samples)) =
-                packet.and_then(|packet| Some((packet, opus::samples(packet)?)))
+                packet.and_then(|packet| Some((packet, samples(AudioCodec::Opus, &[], packet)?)))
             else {
                 return output.fault();
             };
