@@ -26,6 +26,7 @@ mod h266;
 mod mp3;
 mod nal;
 mod opus;
+mod record;
 pub mod rfc6381;
 mod samples;
 mod sync;

@@ -8,6 +8,7 @@ use crate::Error;
 use crate::annexb::UnitKind;
 use crate::fields::{Fields, Part};
 use crate::nal::Rbsp;
+use crate::record::SetsField;
 
 /// Most sequence parameter sets in a record: the count has 5 bits.
 const MAX_SPS: usize = 31;
@@ -50,14 +51,18 @@ pub fn config_from(sps: &[&[u8]], pps: &[&[u8]]) -> Result<Vec<u8>, Error> {
     let profile = Profile::read(&mut fields)?;
     fields.ue_to("seq_parameter_set_id", 31)?;
     let mut config = vec![1, profile.idc, profile.constraints, profile.level, 0xff];
-    push_sets(
-        "numOfSequenceParameterSets",
-        0xe0,
-        MAX_SPS,
-        sps,
-        &mut config,
-    )?;
-    push_sets("numOfPictureParameterSets", 0, MAX_PPS, pps, &mut config)?;
+    let sequence = SetsField {
+        codec: CODEC,
+        name: "numOfSequenceParameterSets",
+        most: MAX_SPS,
+    };
+    sequence.push([0xe0], sps, &mut config)?;
+    let picture = SetsField {
+        codec: CODEC,
+        name: "numOfPictureParameterSets",
+        most: MAX_PPS,
+    };
+    picture.push([0], pps, &mut config)?;
     // The record's end of §5.3.3.1.2 is for these profiles; older writers leave it out, and readers allow that.
     if profile.has_chroma_format() {
         let format = fields.ue_to("chroma_format_idc", 3)? as u8;
@@ -69,40 +74,6 @@ pub fn config_from(sps: &[&[u8]], pps: &[&[u8]]) -> Result<Vec<u8>, Error> {
         config.extend([0xfc | format, 0xf8 | luma, 0xf8 | chroma, 0]);
     }
     Ok(config)
-}
-
-/// Appends a count, with `flags` set in its byte, and the sets behind their lengths.
-fn push_sets(
-    field: &'static str,
-    flags: u8,
-    most: usize,
-    sets: &[&[u8]],
-    config: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let offset = config.len();
-    if sets.is_empty() {
-        return Err(Error::Truncated {
-            codec: CODEC,
-            field,
-            offset,
-        });
-    }
-    let too_large = |limit| Error::TooLarge {
-        codec: CODEC,
-        field,
-        offset,
-        limit,
-    };
-    if sets.len() > most {
-        return Err(too_large(most));
-    }
-    config.push(flags | sets.len() as u8);
-    for set in sets {
-        let length = u16::try_from(set.len()).map_err(|_| too_large(usize::from(u16::MAX)))?;
-        config.extend(length.to_be_bytes());
-        config.extend_from_slice(set);
-    }
-    Ok(())
 }
 
 /// The parameter sets of a record, sequence before picture, in its order; sets without a byte are left out.

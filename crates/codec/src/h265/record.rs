@@ -8,6 +8,7 @@ use crate::Error;
 use crate::annexb::UnitKind;
 use crate::fields::{Fields, Part};
 use crate::nal::Rbsp;
+use crate::record::SetsField;
 
 /// `nal_unit_type` of a picture parameter set (table 7-1).
 const NAL_PPS: u32 = 34;
@@ -77,47 +78,24 @@ pub fn config_from(vps: &[&[u8]], sps: &[&[u8]], pps: &[&[u8]]) -> Result<Vec<u8
     config.extend([0xfc | format, 0xf8 | luma & 7, 0xf8 | chroma & 7, 0, 0]);
     let layers = sub_layers.saturating_add(1).min(7) as u8;
     config.extend([layers << 3 | nesting << 2 | 3, 3]);
-    push_array(NAL_VPS, "video_parameter_set", vps, &mut config)?;
-    push_array(NAL_SPS, "seq_parameter_set", sps, &mut config)?;
-    push_array(NAL_PPS, "pic_parameter_set", pps, &mut config)?;
+    for (kind, name, sets) in [
+        (NAL_VPS, "video_parameter_set", vps),
+        (NAL_SPS, "seq_parameter_set", sps),
+        (NAL_PPS, "pic_parameter_set", pps),
+    ] {
+        let field = SetsField {
+            codec: CODEC,
+            name,
+            most: MAX_SETS,
+        };
+        // the array is complete; the number of its units has two bytes
+        field.push([0x80 | kind as u8, 0, 0], sets, &mut config)?;
+    }
     Ok(config)
 }
 
 /// Bytes from `general_profile_space` to `general_level_idc` (§7.3.3).
 const GENERAL_BYTES: usize = 12;
-
-/// Appends an array that says it is complete.
-fn push_array(
-    kind: u32,
-    field: &'static str,
-    sets: &[&[u8]],
-    config: &mut Vec<u8>,
-) -> Result<(), Error> {
-    let offset = config.len();
-    if sets.is_empty() {
-        return Err(Error::Truncated {
-            codec: CODEC,
-            field,
-            offset,
-        });
-    }
-    let too_large = |limit| Error::TooLarge {
-        codec: CODEC,
-        field,
-        offset,
-        limit,
-    };
-    if sets.len() > MAX_SETS {
-        return Err(too_large(MAX_SETS));
-    }
-    config.extend([0x80 | kind as u8, 0, sets.len() as u8]);
-    for set in sets {
-        let length = u16::try_from(set.len()).map_err(|_| too_large(usize::from(u16::MAX)))?;
-        config.extend(length.to_be_bytes());
-        config.extend_from_slice(set);
-    }
-    Ok(())
-}
 
 /// The video, sequence and picture parameter sets of a record in its order; sets without a byte, and other units that a
 /// record may hold (supplemental information), are left out.
