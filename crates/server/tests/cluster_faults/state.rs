@@ -217,6 +217,9 @@ fn origins_that_redis_forgot_are_there_until_they_register_again() {
     redis.until(&["exists", "srs-proxy-server:a-1-1"], |answer| {
         answer == "1"
     });
+    // who comes before its claim is back may be sent to an origin that does not have the stream
+    let claims = "return #redis.call('keys', 'srs-proxy-url:*')";
+    redis.until(&["eval", claims, "0"], |answer| answer == "9");
     for at in rtmp {
         let viewers: Vec<Client> = names.iter().map(|name| Client::play(&[at], name)).collect();
         for viewer in &viewers {
