@@ -230,8 +230,8 @@ impl Connection {
                     }
                     Resource::File(key, file) if is_read => {
                         match self.file_at_once(request, (&key, file)) {
-                            Begun::Done => self.done("answered"),
-                            begun => Box::pin(self.file(request, (&key, file), begun)).await,
+                            None => self.done("answered"),
+                            Some(begun) => Box::pin(self.file(request, (&key, file), begun)).await,
                         }
                     }
                     other => {
@@ -254,16 +254,13 @@ impl Connection {
         };
     }
 
-    /// Answers a request for a file, at once if that can be.
-    fn file_at_once(&self, request: &Request, named: (&StreamKey, File)) -> Begun {
+    /// Answers a request for a file, at once if that can be; gives what is left to do.
+    fn file_at_once(&self, request: &Request, named: (&StreamKey, File)) -> Option<Begun> {
         let (port, hub) = (&self.port, &self.gate.hub);
         match self.question((port, hub), request, named).ask() {
-            Ok(Found::Whole(shared)) => match self.begin_shared(shared) {
-                Some(sending) => Begun::Sending(sending),
-                None => Begun::Done,
-            },
-            Ok(found) => Begun::Found(found),
-            Err(waiting) => Begun::Waiting(waiting),
+            Ok(Found::Whole(shared)) => self.begin_shared(shared).map(Begun::Sending),
+            Ok(found) => Some(Begun::Found(found)),
+            Err(waiting) => Some(Begun::Waiting(waiting)),
         }
     }
 
@@ -291,7 +288,6 @@ impl Connection {
         begun: Begun,
     ) -> Result<(), End> {
         let found = match begun {
-            Begun::Done => return Ok(()),
             Begun::Sending(sending) => return self.send_rest(sending).await,
             Begun::Found(found) => found,
             Begun::Waiting(waiting) => {

@@ -246,10 +246,8 @@ impl Sending {
     }
 }
 
-/// What has become of a request for a file.
+/// What has become of a request for a file that is not answered yet.
 pub(crate) enum Begun {
-    /// It is answered.
-    Done,
     /// It is being answered.
     Sending(Sending),
     /// Its answer is there.
